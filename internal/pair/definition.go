@@ -1,0 +1,140 @@
+// Package pair holds the plain data of a pair: what the state schema stores, and what the guard, the gates and the backfill are
+// built from. It knows names and SQL expressions and no Go types; package expand adds those.
+package pair
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tandem-go/tandem/internal/fragment"
+	"github.com/tandem-go/tandem/internal/ident"
+)
+
+// Definition says which columns become which, and how their values convert.
+type Definition struct {
+	Table    ident.Table `json:"table"`
+	Key      []string    `json:"key"`                // the columns of the primary key
+	Old      []string    `json:"old"`                // today's columns
+	New      []string    `json:"new"`                // the columns that replace them
+	Types    []string    `json:"types,omitempty"`    // SQL type of each new column; absent: the type and collation of old
+	Stamp    string      `json:"stamp"`              // the column that says who wrote the pair of a row last
+	Forward  []string    `json:"forward,omitempty"`  // SQL for each new column, with {old} placeholders; absent: only Go can
+	Backward []string    `json:"backward,omitempty"` // SQL for each old column, with {new} placeholders; absent: only Go can
+}
+
+// Name is the migration's name in the state schema, in errors and in the operator's commands: table and first new column.
+func (d Definition) Name() string { return d.Table.String() + "." + ident.Quote(d.New[0]) }
+
+// StampName derives the stamp column's name from the first new column.
+func StampName(column string) string { return ident.Derive("", column, "_stamp") }
+
+// HasForward tells whether SQL can turn old into new.
+func (d Definition) HasForward() bool { return len(d.Forward) > 0 }
+
+// HasBackward tells whether SQL can turn new into old.
+func (d Definition) HasBackward() bool { return len(d.Backward) > 0 }
+
+// ForwardSQL returns an expression for each new column; prefix qualifies the old columns: `NEW.`, `t.` or nothing.
+func (d Definition) ForwardSQL(prefix string) []string {
+	out := expressions(d.Forward, prefix)
+	for i := range min(len(out), len(d.Types)) { // where only Go converts there are types and no expressions
+		out[i] = "CAST(" + out[i] + " AS " + d.Types[i] + ")"
+	}
+	return out
+}
+
+// BackwardSQL returns an expression for each old column; prefix qualifies the new columns.
+func (d Definition) BackwardSQL(prefix string) []string { return expressions(d.Backward, prefix) }
+
+// Identity tells whether forward is a plain copy, so that a value needs no conversion.
+func (d Definition) Identity() bool {
+	return len(d.Types) == 0 && len(d.Forward) == len(d.Old) && slices.Equal(d.ForwardSQL(""), ident.QuoteAll("", d.Old))
+}
+
+// Columns are old, new and stamp.
+func (d Definition) Columns() []string { return slices.Concat(d.Old, d.New, []string{d.Stamp}) }
+
+// Fingerprint tells two definitions of one name apart.
+func (d Definition) Fingerprint() string {
+	text, err := json.Marshal(d)
+	if err != nil { // strings and slices of strings always marshal
+		panic(err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
+}
+
+// Check finds what is wrong with the definition without asking a database.
+func (d Definition) Check() error {
+	if len(d.Old) == 0 || len(d.New) == 0 || len(d.Key) == 0 {
+		return fmt.Errorf("pair on %s: needs a key, an old and a new column", d.Table)
+	}
+	seen := map[string]string{}
+	for _, group := range []struct {
+		word  string
+		names []string
+	}{{"key", d.Key}, {"old", d.Old}, {"new", d.New}, {"stamp", []string{d.Stamp}}} {
+		for _, name := range group.names {
+			if err := ident.Check(name); err != nil {
+				return fmt.Errorf("pair on %s: %s column: %w", d.Table, group.word, err)
+			}
+			if other, ok := seen[name]; ok {
+				return fmt.Errorf("pair on %s: column %s is both %s and %s: name another", d.Table, ident.Quote(name), other, group.word)
+			}
+			seen[name] = group.word
+		}
+	}
+	if d.HasForward() && len(d.Types) == 0 && !d.Identity() {
+		return fmt.Errorf("pair on %s: a forward expression that is more than {%s} needs the SQL type of new: set Type", d.Table, d.Old[0])
+	}
+	return errors.Join(
+		d.checkExpressions("forward", d.Forward, d.New, d.Old),
+		d.checkExpressions("backward", d.Backward, d.Old, d.New),
+		d.checkCount("type", len(d.Types), len(d.New)))
+}
+
+func (d Definition) checkCount(word string, got, want int) error {
+	if got != 0 && got != want {
+		return fmt.Errorf("pair on %s: %d %s entries for %d columns", d.Table, got, word, want)
+	}
+	return nil
+}
+
+func (d Definition) checkExpressions(word string, exprs, targets, sources []string) error {
+	if err := d.checkCount(word, len(exprs), len(targets)); err != nil {
+		return err
+	}
+	for _, e := range exprs {
+		if strings.TrimSpace(e) == "" {
+			return fmt.Errorf("pair on %s: a %s expression is empty", d.Table, word)
+		}
+		_, err := fragment.Expand(e, func(name string) (string, error) {
+			if !slices.Contains(sources, name) {
+				return "", fmt.Errorf("{%s} is not one of %s", name, ident.List("", sources))
+			}
+			return "", nil
+		})
+		if err != nil {
+			return fmt.Errorf("pair on %s: %s expression: %w", d.Table, word, err)
+		}
+	}
+	return nil
+}
+
+// expressions fills the placeholders; Check has refused text that does not parse.
+func expressions(exprs []string, prefix string) []string {
+	out := make([]string, len(exprs))
+	for i, e := range exprs {
+		text, err := fragment.Expand(e, func(name string) (string, error) { return prefix + ident.Quote(name), nil })
+		if err != nil {
+			text = e
+		}
+		out[i] = text
+	}
+	return out
+}
