@@ -1,0 +1,62 @@
+// Package pg runs statements: transactions with their settings, retries, and what PostgreSQL's errors mean. Settings are always per
+// transaction (set_config with is_local), because a plain SET on a pool reaches one connection, and behind PgBouncer anybody's.
+package pg
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// Settings of one transaction. A zero field leaves the server's setting alone.
+type Settings struct {
+	LockTimeout      time.Duration
+	StatementTimeout time.Duration
+	AsyncCommit      bool // synchronous_commit = off
+}
+
+// InTx runs fn in a transaction and commits it; any error of fn rolls it back.
+func InTx(ctx context.Context, db *sqlx.DB, s Settings, fn func(ctx context.Context, tx *sqlx.Tx) error) error {
+	tx, err := db.BeginTxx(ctx, nil)
+	if err != nil {
+		return Cause(ctx, fmt.Errorf("begin: %w", err))
+	}
+	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
+	if err := s.apply(ctx, tx); err != nil {
+		return Cause(ctx, fmt.Errorf("settings: %w", err))
+	}
+	if err := fn(ctx, tx); err != nil {
+		return Cause(ctx, err)
+	}
+	if err := tx.Commit(); err != nil {
+		return Cause(ctx, fmt.Errorf("commit: %w", err))
+	}
+	return nil
+}
+
+func (s Settings) apply(ctx context.Context, tx *sqlx.Tx) error {
+	var async string
+	if s.AsyncCommit {
+		async = "off"
+	}
+	lock, statement := millis(s.LockTimeout), millis(s.StatementTimeout)
+	if lock == "" && statement == "" && async == "" {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `
+		SELECT CASE WHEN $1 <> '' THEN set_config('lock_timeout', $1, true) END,
+		       CASE WHEN $2 <> '' THEN set_config('statement_timeout', $2, true) END,
+		       CASE WHEN $3 <> '' THEN set_config('synchronous_commit', $3, true) END`, lock, statement, async)
+	return err
+}
+
+// millis rounds up: 0 would mean "wait for ever".
+func millis(d time.Duration) string {
+	if d <= 0 {
+		return ""
+	}
+	return strconv.FormatInt(int64((d+time.Millisecond-1)/time.Millisecond), 10) + "ms"
+}
