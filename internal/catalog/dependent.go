@@ -1,0 +1,102 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"github.com/tandem-go/tandem/internal/guard"
+	"github.com/tandem-go/tandem/internal/pair"
+	"github.com/tandem-go/tandem/internal/pg"
+)
+
+// Dependent is something in the database that names the old column and does not move to the new one by itself.
+type Dependent struct {
+	Kind   string `db:"kind"`   // view, rule, policy, ...
+	Name   string `db:"name"`   // as PostgreSQL describes it
+	Blocks bool   `db:"blocks"` // DROP COLUMN would fail or take it along; false: it would break later
+	Remedy string `db:"remedy"`
+}
+
+func (d Dependent) String() string { return fmt.Sprintf("%s %s: %s", d.Kind, d.Name, d.Remedy) }
+
+// What the twins carry is left out here: indexes, unique and check constraints, foreign keys from old, defaults, NOT NULL,
+// and the guard's own triggers.
+const dependentsSQL = `
+	WITH hit AS (
+		SELECT DISTINCT d.classid, d.objid, d.objsubid FROM pg_depend d
+		WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.refobjsubid = ANY ($2)
+		  AND NOT (d.classid = 'pg_class'::regclass AND d.objid = $1 AND d.objsubid = 0)
+	), rewrite AS (
+		SELECT r.*, c.relkind, c.relname FROM hit JOIN pg_rewrite r ON hit.classid = 'pg_rewrite'::regclass AND r.oid = hit.objid
+		JOIN pg_class c ON c.oid = r.ev_class
+	)
+	SELECT DISTINCT CASE relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' ELSE 'rule' END AS kind,
+	       CASE WHEN relkind IN ('v', 'm') THEN ev_class::regclass::text ELSE rulename || ' on ' || ev_class::regclass::text END AS name,
+	       true AS blocks, 'make it read the new column (CREATE OR REPLACE VIEW, after Switch)' AS remedy FROM rewrite
+	UNION ALL
+	SELECT 'policy', quote_ident(p.polname), true, 'ALTER POLICY so that it names the new column'
+	FROM hit JOIN pg_policy p ON hit.classid = 'pg_policy'::regclass AND p.oid = hit.objid
+	UNION ALL
+	SELECT 'trigger', quote_ident(t.tgname), true, 'create it again for the new column (UPDATE OF, WHEN)'
+	FROM hit JOIN pg_trigger t ON hit.classid = 'pg_trigger'::regclass AND t.oid = hit.objid AND NOT t.tgname = ANY ($3)
+	     AND NOT t.tgfoid IN (SELECT oid FROM pg_proc WHERE pronamespace = to_regnamespace('tandem'))
+	UNION ALL
+	SELECT 'generated column', quote_ident(a.attname), true, 'its expression names the old column: add one that names the new'
+	FROM hit JOIN pg_attrdef f ON hit.classid = 'pg_attrdef'::regclass AND f.oid = hit.objid
+	JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum AND a.attgenerated <> '' AND NOT a.attnum = ANY ($2)
+	UNION ALL
+	SELECT 'exclusion constraint', quote_ident(k.conname), true, 'it cannot be built CONCURRENTLY: add it on new by hand'
+	FROM hit JOIN pg_constraint k ON hit.classid = 'pg_constraint'::regclass AND k.oid = hit.objid AND k.contype = 'x'
+	UNION ALL
+	SELECT 'foreign key', quote_ident(k.conname) || ' of ' || k.conrelid::regclass::text, true, 'it points at the old column: add one that points at the new'
+	FROM pg_constraint k WHERE k.contype = 'f' AND k.confrelid = $1 AND k.confkey && $2::int2[] AND k.conparentid = 0
+	UNION ALL
+	SELECT 'statistics object', quote_ident(s.stxname), true, 'CREATE STATISTICS again with the new column'
+	FROM pg_statistic_ext s WHERE s.stxrelid = $1 AND (s.stxkeys::int2[] && $2::int2[]
+	     OR EXISTS (SELECT FROM hit WHERE classid = 'pg_statistic_ext'::regclass AND objid = s.oid))
+	UNION ALL
+	SELECT 'sequence', c.oid::regclass::text, true, 'ALTER SEQUENCE ... OWNED BY the new column'
+	FROM hit JOIN pg_class c ON hit.classid = 'pg_class'::regclass AND c.oid = hit.objid AND c.relkind = 'S'
+	UNION ALL
+	SELECT 'partition key of', $1::oid::regclass::text, true, 'a partition key cannot be exchanged'
+	FROM pg_partitioned_table p WHERE p.partrelid = $1 AND p.partattrs::int2[] && $2::int2[]
+	UNION ALL
+	SELECT 'function', hit.objid::regprocedure::text, true, 'its body (BEGIN ATOMIC) reads the column: CREATE OR REPLACE it' FROM hit WHERE classid = 'pg_proc'::regclass
+	UNION ALL
+	SELECT 'function', p.oid::regprocedure::text, false, 'its body mentions table and column: read it, and change it before Contract'
+	FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+	WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'tandem') AND p.prokind IN ('f', 'p') AND p.prosrc <> ''
+	  AND EXISTS (SELECT FROM unnest($4::text[]) old WHERE position(lower(old) IN lower(p.prosrc)) > 0)
+	  AND (position(lower($5) IN lower(p.prosrc)) > 0 OR p.prorettype = 'trigger'::regtype
+	       OR (SELECT reltype FROM pg_class WHERE oid = $1) = ANY (p.proargtypes))
+	ORDER BY 1, 2`
+
+// The catalog has column lists and row filters of publications since version 15.
+const publicationsSQL = `
+	SELECT 'publication' AS kind, quote_ident(p.pubname) AS name, true AS blocks, 'ALTER PUBLICATION ... SET TABLE with the new column' AS remedy
+	FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
+	WHERE r.prrelid = $1 AND (r.prattrs::int2[] && $2::int2[] OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_publication_rel'::regclass
+	      AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.refobjsubid = ANY ($2::int4[])))`
+
+// Dependents lists what names the old columns, besides what Twins carries over.
+func Dependents(ctx context.Context, q sqlx.QueryerContext, t *Table, d pair.Definition) ([]Dependent, error) {
+	var out []Dependent
+	numbers := pq.Array(t.numbers(d.Old))
+	err := sqlx.SelectContext(ctx, q, &out, dependentsSQL, t.OID, numbers, pq.Array(guard.Triggers(d)), pq.Array(d.Old), t.Name)
+	if err == nil {
+		var version int
+		if err = sqlx.GetContext(ctx, q, &version, `SELECT current_setting('server_version_num')::int`); err == nil && version >= 150000 {
+			var publications []Dependent
+			err = sqlx.SelectContext(ctx, q, &publications, publicationsSQL, t.OID, numbers)
+			out = append(out, publications...)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("dependents of %s: %w", strings.Join(d.Old, ", "), pg.Cause(ctx, err))
+	}
+	return out, nil
+}

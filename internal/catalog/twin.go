@@ -1,0 +1,208 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"github.com/tandem-go/tandem/internal/ident"
+	"github.com/tandem-go/tandem/internal/pair"
+	"github.com/tandem-go/tandem/internal/pg"
+)
+
+// ddlLockTimeout bounds the wait for the ACCESS SHARE lock of the empty copy.
+const ddlLockTimeout = 2 * time.Second
+
+// Twin is an index or constraint of old together with its counterpart on new.
+type Twin struct {
+	Kind     string   // index, check, foreign key
+	Of       string   // the name of old's
+	Name     string   // the name of new's until old is dropped
+	Ready    bool     // there and valid
+	Leftover bool     // there and not valid: a build that was interrupted
+	Create   []string // what makes it; for an index outside a transaction
+	Finish   []string // gives it Of's name, after old is dropped
+}
+
+type index struct {
+	Name       string         `db:"name"`
+	Unique     bool           `db:"is_unique"`
+	Valid      bool           `db:"is_valid"`
+	Mentions   bool           `db:"mentions"`
+	Body       string         `db:"body"`
+	Constraint string         `db:"constraint_kind"` // '', u, x
+	Deferrable string         `db:"deferrable"`
+	Extras     pq.StringArray `db:"extras"`
+}
+
+// indexExtras are the statements that give an index of the same name what its definition does not tell: comments, statistics targets, CLUSTER ON.
+const indexExtras = `ARRAY(
+	SELECT format('COMMENT ON INDEX %I.%I IS %L', n.nspname, x.relname, obj_description(x.oid, 'pg_class')) WHERE obj_description(x.oid, 'pg_class') IS NOT NULL
+	UNION ALL
+	SELECT format('COMMENT ON CONSTRAINT %I ON %I.%I IS %L', k.conname, n.nspname, c.relname, obj_description(k.oid, 'pg_constraint'))
+	WHERE obj_description(k.oid, 'pg_constraint') IS NOT NULL
+	UNION ALL
+	SELECT format('ALTER INDEX %I.%I ALTER COLUMN %s SET STATISTICS %s', n.nspname, x.relname, a.attnum, a.attstattarget)
+	FROM pg_attribute a WHERE a.attrelid = x.oid AND a.attstattarget >= 0
+	UNION ALL
+	SELECT format('ALTER TABLE %I.%I CLUSTER ON %I', n.nspname, c.relname, x.relname) WHERE i.indisclustered)`
+
+// mentions: key or included column, or through an expression or predicate, which pg_depend knows.
+const indexesSQL = `
+	SELECT x.relname AS name, i.indisunique AS is_unique, i.indisvalid AS is_valid, ` + indexBody + ` AS body,
+	       i.indkey::int2[] && $2::int2[] OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
+	         AND d.refobjid = i.indrelid AND d.refobjsubid = ANY ($2::int4[])) AS mentions,
+	       coalesce(k.contype::text, '') AS constraint_kind,
+	       CASE WHEN k.condeferred THEN ' DEFERRABLE INITIALLY DEFERRED' WHEN k.condeferrable THEN ' DEFERRABLE' ELSE '' END AS deferrable,
+	       ` + indexExtras + ` AS extras
+	FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class c ON c.oid = i.indrelid
+	JOIN pg_namespace n ON n.oid = c.relnamespace
+	LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.contype IN ('u', 'x', 'p')
+	WHERE i.indrelid = $1 ORDER BY x.relname`
+
+type constraint struct {
+	Name     string `db:"name"`
+	Kind     string `db:"kind"` // c, f
+	Valid    bool   `db:"is_valid"`
+	Mentions bool   `db:"mentions"`
+	Body     string `db:"body"`
+	Columns  string `db:"columns"` // of a foreign key, quoted and with commas
+	Comment  string `db:"comment"`
+}
+
+const constraintsSQL = `
+	SELECT k.conname AS name, k.contype::text AS kind, k.convalidated AS is_valid, k.conkey && $2::int2[] AS mentions,
+	       pg_get_constraintdef(k.oid) AS body,
+	       coalesce(obj_description(k.oid, 'pg_constraint'), '') AS comment,
+	       (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY u.place) FROM unnest(k.conkey) WITH ORDINALITY u(num, place)
+	        JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num) AS columns
+	FROM pg_constraint k WHERE k.conrelid = $1 AND k.contype IN ('c', 'f') ORDER BY k.conname`
+
+// Twins lists the indexes, checks and foreign keys of old, and for each the twin on new. It changes nothing.
+func Twins(ctx context.Context, db *sqlx.DB, t *Table, d pair.Definition) ([]Twin, error) {
+	var out []Twin
+	err := respell(ctx, db, d, func(ctx context.Context, tx *sqlx.Tx, s Spelling) error {
+		numbers := pq.Array(t.numbers(d.Old))
+		var indexes []index
+		if err := tx.SelectContext(ctx, &indexes, indexesSQL, t.OID, numbers); err != nil {
+			return err
+		}
+		var constraints []constraint
+		if err := tx.SelectContext(ctx, &constraints, constraintsSQL, t.OID, numbers); err != nil {
+			return err
+		}
+		for _, x := range indexes {
+			if x.Mentions && x.Constraint != "x" {
+				out = append(out, indexTwin(d, x, s.index[x.Body], indexes))
+			}
+		}
+		for _, k := range constraints {
+			if k.Mentions {
+				out = append(out, constraintTwin(d, k, s, constraints))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, pg.Cause(ctx, err)
+	}
+	return out, nil
+}
+
+func indexTwin(d pair.Definition, x index, body string, all []index) Twin {
+	w := Twin{Kind: "index", Of: x.Name, Name: TwinName(d, x.Name)}
+	for _, other := range all {
+		if other.Name == w.Name {
+			w.Ready = other.Valid && other.Unique == x.Unique && other.Body == body
+			w.Leftover = !w.Ready
+		}
+	}
+	unique := map[bool]string{true: "UNIQUE ", false: ""}[x.Unique]
+	w.Create = []string{fmt.Sprintf("CREATE %sINDEX CONCURRENTLY %s ON %s %s", unique, ident.Quote(w.Name), d.Table.SQL(), body)}
+	schema := ident.Quote(d.Table.Schema) + "."
+	if x.Constraint == "u" {
+		// the index takes the constraint's name
+		w.Finish = []string{fmt.Sprintf("ALTER TABLE %s ADD CONSTRAINT %s UNIQUE USING INDEX %s%s", d.Table.SQL(), ident.Quote(x.Name), ident.Quote(w.Name), x.Deferrable)}
+	} else {
+		w.Finish = []string{fmt.Sprintf("ALTER INDEX %s%s RENAME TO %s", schema, ident.Quote(w.Name), ident.Quote(x.Name))}
+	}
+	w.Finish = append(w.Finish, x.Extras...)
+	return w
+}
+
+func constraintTwin(d pair.Definition, k constraint, s Spelling, all []constraint) Twin {
+	w := Twin{Kind: "check", Of: k.Name, Name: TwinName(d, k.Name)}
+	body := s.check[strings.TrimSuffix(k.Body, " NOT VALID")]
+	if k.Kind == "f" {
+		w.Kind = "foreign key"
+		body = foreignKeyBody(d, k)
+	}
+	body = strings.TrimSuffix(body, " NOT VALID")
+	for _, other := range all {
+		if other.Name == w.Name {
+			w.Ready = other.Valid || !k.Valid
+			w.Leftover = !w.Ready
+		}
+	}
+	alter := "ALTER TABLE " + d.Table.SQL()
+	if !w.Leftover {
+		w.Create = []string{fmt.Sprintf("%s ADD CONSTRAINT %s %s NOT VALID", alter, ident.Quote(w.Name), body)}
+	}
+	if k.Valid {
+		w.Create = append(w.Create, fmt.Sprintf("%s VALIDATE CONSTRAINT %s", alter, ident.Quote(w.Name)))
+	}
+	w.Finish = []string{fmt.Sprintf("%s RENAME CONSTRAINT %s TO %s", alter, ident.Quote(w.Name), ident.Quote(k.Name))}
+	w.Finish = append(w.Finish, k.commentSQL(d.Table)...)
+	return w
+}
+
+// commentSQL gives a constraint of the same name the comment.
+func (k constraint) commentSQL(t ident.Table) []string {
+	if k.Comment == "" {
+		return nil
+	}
+	return []string{fmt.Sprintf("COMMENT ON CONSTRAINT %s ON %s IS %s", ident.Quote(k.Name), t.SQL(), ident.Literal(k.Comment))}
+}
+
+// foreignKeyBody exchanges the columns in FOREIGN KEY (a, b) REFERENCES ..., and in the list of ON DELETE SET NULL (a), which version 15 brought.
+func foreignKeyBody(d pair.Definition, k constraint) string {
+	rest := strings.TrimPrefix(k.Body, "FOREIGN KEY ("+k.Columns+")")
+	for _, action := range []string{" ON DELETE SET NULL (", " ON DELETE SET DEFAULT ("} {
+		if before, after, ok := strings.Cut(rest, action); ok {
+			list, end, _ := strings.Cut(after, ")")
+			rest = before + action + exchange(d, list) + ")" + end
+		}
+	}
+	return "FOREIGN KEY (" + exchange(d, k.Columns) + ")" + rest
+}
+
+// exchange puts new for old in a list of quoted names.
+func exchange(d pair.Definition, list string) string {
+	list = ", " + list + ", "
+	for i, old := range d.Old {
+		list = strings.Replace(list, ", "+ident.Quote(old)+", ", ", "+ident.Quote(d.New[i])+", ", 1)
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(list, ", "), ", ")
+}
+
+// TwinName is the name of the counterpart of old's index or constraint until old is dropped.
+func TwinName(d pair.Definition, name string) string {
+	return ident.Derive("", name, "_"+short(d))
+}
+
+// short tells the twins of two migrations on one table apart.
+func short(d pair.Definition) string { return "tandem_" + d.Fingerprint()[:6] }
+
+func (t *Table) numbers(names []string) []int64 {
+	var out []int64
+	for _, n := range names {
+		if c := t.Column(n); c != nil {
+			out = append(out, int64(c.Number))
+		}
+	}
+	return out
+}

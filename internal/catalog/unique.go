@@ -1,0 +1,99 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"github.com/tandem-go/tandem/internal/ident"
+	"github.com/tandem-go/tandem/internal/pair"
+	"github.com/tandem-go/tandem/internal/pg"
+)
+
+// Taken is an object of old that has to go before old is dropped: the SQL that drops it and the SQL that brings it back.
+type Taken struct {
+	Name    string
+	Drop    string
+	Rebuild []string // before Restore, outside a transaction; may be run again
+	Restore []string // in a transaction
+	// Simple: a unique index on one column of old alone, NULLs distinct. It is no hindrance while old is not written.
+	Simple bool
+}
+
+const takenSQL = `
+	SELECT x.relname AS name, pg_get_indexdef(i.indexrelid) AS def, k.conname AS constraint_name,
+	       CASE WHEN k.condeferred THEN ' DEFERRABLE INITIALLY DEFERRED' WHEN k.condeferrable THEN ' DEFERRABLE' ELSE '' END AS deferrable,
+	       i.indnkeyatts = 1 AND i.indnatts = 1 AND i.indexprs IS NULL AND i.indpred IS NULL AND pg_get_indexdef(i.indexrelid) !~ 'NULLS NOT DISTINCT' AS simple,
+	       ` + indexExtras + ` AS extras
+	FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+	LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.contype = 'u'
+	WHERE i.indrelid = $1 AND i.indisunique AND NOT i.indisprimary
+	  AND (i.indkey::int2[] && $2::int2[] OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
+	       AND d.refobjid = i.indrelid AND d.refobjsubid = ANY ($2::int4[])))
+	ORDER BY x.relname`
+
+// Uniques lists the unique indexes of old.
+func Uniques(ctx context.Context, q sqlx.QueryerContext, t *Table, d pair.Definition) ([]Taken, error) {
+	var rows []struct {
+		Name       string         `db:"name"`
+		Def        string         `db:"def"`
+		Constraint *string        `db:"constraint_name"`
+		Deferrable string         `db:"deferrable"`
+		Simple     bool           `db:"simple"`
+		Extras     pq.StringArray `db:"extras"`
+	}
+	if err := sqlx.SelectContext(ctx, q, &rows, takenSQL, t.OID, pq.Array(t.numbers(d.Old))); err != nil {
+		return nil, fmt.Errorf("unique indexes of %s: %w", t, pg.Cause(ctx, err))
+	}
+	var out []Taken
+	for _, r := range rows {
+		index := ident.Quote(t.Schema) + "." + ident.Quote(r.Name)
+		u := Taken{Name: r.Name, Simple: r.Simple, Drop: "DROP INDEX " + index, Rebuild: []string{
+			"DROP INDEX CONCURRENTLY IF EXISTS " + index,
+			strings.Replace(r.Def, "CREATE UNIQUE INDEX ", "CREATE UNIQUE INDEX CONCURRENTLY ", 1)}}
+		if r.Constraint != nil {
+			u.Drop = "ALTER TABLE " + t.SQL() + " DROP CONSTRAINT " + ident.Quote(*r.Constraint)
+			u.Restore = append(u.Restore, "ALTER TABLE "+t.SQL()+" ADD CONSTRAINT "+ident.Quote(*r.Constraint)+" UNIQUE USING INDEX "+ident.Quote(r.Name)+r.Deferrable)
+		}
+		u.Restore = append(u.Restore, r.Extras...)
+		out = append(out, u)
+	}
+	return out, nil
+}
+
+// Rules lists the checks and foreign keys of old.
+func Rules(ctx context.Context, q sqlx.QueryerContext, t *Table, d pair.Definition) ([]Taken, error) {
+	var rows []constraint
+	if err := sqlx.SelectContext(ctx, q, &rows, constraintsSQL, t.OID, pq.Array(t.numbers(d.Old))); err != nil {
+		return nil, fmt.Errorf("constraints of %s: %w", t, pg.Cause(ctx, err))
+	}
+	var out []Taken
+	for _, k := range rows {
+		if !k.Mentions {
+			continue
+		}
+		alter, name := "ALTER TABLE "+t.SQL(), ident.Quote(k.Name)
+		r := Taken{Name: k.Name, Drop: alter + " DROP CONSTRAINT " + name,
+			Restore: []string{alter + " ADD CONSTRAINT " + name + " " + strings.TrimSuffix(k.Body, " NOT VALID") + " NOT VALID"}}
+		if k.Valid {
+			r.Restore = append(r.Restore, alter+" VALIDATE CONSTRAINT "+name)
+		}
+		r.Restore = append(r.Restore, k.commentSQL(t.Table)...)
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+// NotNullName is the name of a column's NOT NULL constraint, from PostgreSQL 18 on; empty before.
+func NotNullName(ctx context.Context, q sqlx.QueryerContext, t *Table, column string) (string, error) {
+	var names []string
+	err := sqlx.SelectContext(ctx, q, &names, `SELECT conname FROM pg_constraint WHERE conrelid = $1 AND contype = 'n' AND conkey = $2::int2[]`,
+		t.OID, pq.Array(t.numbers([]string{column})))
+	if err != nil {
+		return "", fmt.Errorf("NOT NULL of %s.%s: %w", t, ident.Quote(column), pg.Cause(ctx, err))
+	}
+	return strings.Join(names, ""), nil
+}

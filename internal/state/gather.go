@@ -1,0 +1,95 @@
+package state
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/tandem-go/tandem/internal/pg"
+)
+
+// Pass is one row of tandem.backfill as gates and status read it.
+type Pass struct {
+	Kind        string     `db:"kind"` // copy, reverse, verify
+	Owner       string     `db:"owner"`
+	Rows        int64      `db:"rows"`
+	Total       int64      `db:"total"`
+	Differences int64      `db:"differences"`
+	StartedAt   time.Time  `db:"started_at"`
+	UpdatedAt   time.Time  `db:"updated_at"`
+	FinishedAt  *time.Time `db:"finished_at"`
+}
+
+// Counts are the numbers about one migration that its gates ask for.
+type Counts struct {
+	Dirty       int64    `db:"dirty"`
+	BadRows     int64    `db:"bad_rows"`
+	Mismatches  int64    `db:"mismatches"`  // since the present phase began
+	StraySilent *float64 `db:"stray_since"` // seconds since the last stray; nil: never one
+	LastStray   string   `db:"last_stray"`
+}
+
+const countsSQL = `
+	SELECT (SELECT count(*) FROM tandem.dirty WHERE migration = m.name) AS dirty,
+	       (SELECT count(*) FROM tandem.bad_row WHERE migration = m.name) AS bad_rows,
+	       (SELECT count(*) FROM tandem.mismatch WHERE migration = m.name AND source = 'read' AND at >= m.changed_at) AS mismatches,
+	       (SELECT extract(epoch FROM clock_timestamp() - max(at))::float8 FROM tandem.stray WHERE migration = m.name) AS stray_since,
+	       coalesce((SELECT format('%s by role %s from %s', coalesce(nullif(application, ''), 'a program without application_name'), role, address)
+	                 FROM tandem.stray WHERE migration = m.name ORDER BY at DESC LIMIT 1), '') AS last_stray
+	FROM tandem.migration m WHERE name = $1`
+
+// Count reads the numbers of a migration.
+func Count(ctx context.Context, q sqlx.QueryerContext, name string) (Counts, error) {
+	var c Counts
+	if err := sqlx.GetContext(ctx, q, &c, countsSQL, name); err != nil {
+		return c, fmt.Errorf("counts of %s: %w", name, missing(pg.Cause(ctx, err)))
+	}
+	return c, nil
+}
+
+// Passes reads how far copy, reverse and verify are, by kind.
+func Passes(ctx context.Context, q sqlx.QueryerContext, name string) (map[string]Pass, error) {
+	var rows []Pass
+	err := sqlx.SelectContext(ctx, q, &rows, `SELECT kind, owner, rows, total, differences, started_at, updated_at, finished_at
+		FROM tandem.backfill WHERE migration = $1`, name)
+	if err != nil {
+		return nil, fmt.Errorf("passes of %s: %w", name, missing(pg.Cause(ctx, err)))
+	}
+	out := make(map[string]Pass, len(rows))
+	for _, r := range rows {
+		out[r.Kind] = r
+	}
+	return out, nil
+}
+
+// Stray groups the writes around the wrappers by who made them.
+type Stray struct {
+	Application string    `db:"application"`
+	Role        string    `db:"role"`
+	Address     string    `db:"address"`
+	Operation   string    `db:"operation"`
+	Count       int64     `db:"count"` // transactions
+	Last        time.Time `db:"last"`
+}
+
+// Strays lists who wrote around the wrappers in the last hour.
+func Strays(ctx context.Context, q sqlx.QueryerContext, name string) ([]Stray, error) {
+	var out []Stray
+	err := sqlx.SelectContext(ctx, q, &out, `SELECT application, role, address, operation, count(*) AS count, max(at) AS last
+		FROM tandem.stray WHERE migration = $1 AND at > clock_timestamp() - interval '1 hour'
+		GROUP BY application, role, address, operation ORDER BY last DESC`, name)
+	if err != nil {
+		return nil, fmt.Errorf("strays of %s: %w", name, missing(pg.Cause(ctx, err)))
+	}
+	return out, nil
+}
+
+// Unverify forgets the last verification.
+func Unverify(ctx context.Context, tx *sqlx.Tx, name string) error {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM tandem.backfill WHERE migration = $1 AND kind = 'verify'`, name); err != nil {
+		return fmt.Errorf("unverify %s: %w", name, pg.Cause(ctx, err))
+	}
+	return nil
+}
