@@ -1,0 +1,255 @@
+package switchover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/tandem-go/tandem/internal/catalog"
+	"github.com/tandem-go/tandem/internal/ddl"
+	"github.com/tandem-go/tandem/internal/guard"
+	"github.com/tandem-go/tandem/internal/pg"
+	"github.com/tandem-go/tandem/internal/state"
+)
+
+// DefaultLease is how long a silent member still counts as live. No safety depends on it: it only decides whom a gate waits for.
+const DefaultLease = 30 * time.Second
+
+// None, as a duration of Options, means no time at all, where zero means the default.
+const None time.Duration = -1
+
+// ErrStep is in the chain of the error when the phase cannot follow the present one, or somebody else has moved the migration meanwhile.
+var ErrStep = errors.New("not the next step")
+
+// Errors of the state schema that callers branch on.
+var (
+	ErrUnknown   = state.ErrUnknown   // no migration of that name
+	ErrNoSchema  = state.ErrNoSchema  // the state schema is not installed
+	ErrNewer     = state.ErrNewer     // the state schema is newer than this library
+	ErrRedeclare = state.ErrRedeclare // the declaration differs from the one the migration was started with
+)
+
+// Options of a step. The zero value is complete.
+type Options struct {
+	Actor string            // who asks, for the event log; defaults to user@host
+	Waive map[string]string // gate name: reason, for the event log; defaults to none. Gates that guard data cannot be waived.
+	Quiet time.Duration     // no stray may have written for so long; defaults to 1 minute
+	Soak  time.Duration     // how long Switch, and then Contract, must have lasted; defaults to 10 minutes
+	Lease time.Duration     // a member silent for longer is not waited for; defaults to DefaultLease
+	Wait  bool              // wait until the gates open or ctx ends, instead of refusing; defaults to false
+
+	LockTimeout time.Duration // one try for a table lock; defaults to 200 ms
+	Attempts    int           // tries for it, with full jitter between them; defaults to 30
+
+	// Within runs in the transaction that sets the phase, after the table is locked. Package contract drops the columns in it.
+	Within func(ctx context.Context, tx *sqlx.Tx) error
+}
+
+// gatePoll is how often Wait asks again.
+const gatePoll = 200 * time.Millisecond
+
+func (o Options) withDefaults() (Options, ddl.Options, error) {
+	for _, d := range []struct {
+		field    *time.Duration
+		fallback time.Duration
+	}{{&o.Quiet, time.Minute}, {&o.Soak, 10 * time.Minute}, {&o.Lease, DefaultLease}} {
+		switch {
+		case *d.field == 0:
+			*d.field = d.fallback
+		case *d.field == None:
+			*d.field = 0
+		case *d.field < 0:
+			return o, ddl.Options{}, fmt.Errorf("options: a negative duration %s", *d.field)
+		}
+	}
+	for gate, reason := range o.Waive {
+		if reason == "" {
+			return o, ddl.Options{}, fmt.Errorf("options: gate %q is waived without a reason", gate)
+		}
+	}
+	locks, err := ddl.Options{LockTimeout: o.LockTimeout, Attempts: o.Attempts}.WithDefaults()
+	return o, locks, err
+}
+
+// Advance moves a migration to the next phase. It refuses with a *GateError that lists everything missing, with ErrStep when to is
+// not the next phase, and with ErrUnknown. Locks: none on the application's tables, except for Contract (the swap), which takes
+// SHARE ROW EXCLUSIVE for a moment: it waits for writers, at most LockTimeout a try, and blocks no reader; and for Complete, see
+// contract.Apply.
+func Advance(ctx context.Context, db *sqlx.DB, migration string, to Phase, o Options) error {
+	if !to.Valid() {
+		return fmt.Errorf("advance %s: %v: %w", migration, to, ErrStep)
+	}
+	o, locks, err := o.withDefaults()
+	if err != nil {
+		return fmt.Errorf("advance %s: %w", migration, err)
+	}
+	m, err := waitForGates(ctx, db, migration, to, o)
+	if err != nil {
+		return fmt.Errorf("advance %s: %w", migration, err)
+	}
+	if to == Complete && o.Within == nil {
+		return fmt.Errorf("advance %s: to Complete only with the drop of old: run contract.Apply with Drop: %w", migration, ErrStep)
+	}
+	if err := move(ctx, db, m, to, "advance", o, locks); err != nil {
+		return fmt.Errorf("advance %s from %s to %s: %w", migration, m.Phase, to, err)
+	}
+	return nil
+}
+
+// Gates lists what is missing for the next phase, without moving. It reads the whole table for Complete.
+func Gates(ctx context.Context, db *sqlx.DB, migration string, to Phase, o Options) ([]Gate, error) {
+	o, _, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	o.Wait = false
+	_, err = waitForGates(ctx, db, migration, to, o)
+	var refused *GateError
+	if errors.As(err, &refused) {
+		return refused.Gates, nil
+	}
+	return nil, err
+}
+
+// waitForGates returns the migration as it was when its gates were open.
+func waitForGates(ctx context.Context, db *sqlx.DB, migration string, to Phase, o Options) (*state.Migration, error) {
+	for {
+		m, err := state.Load(ctx, db, migration)
+		if err != nil {
+			return nil, err
+		}
+		if to != m.Phase+1 {
+			return nil, fmt.Errorf("%s is in %s: %s does not follow it: %w", migration, m.Phase, to, ErrStep)
+		}
+		gates, err := ask(ctx, db, m, to, o)
+		if err != nil {
+			return nil, err
+		}
+		if len(gates) == 0 {
+			return m, nil
+		}
+		refused := &GateError{Migration: migration, From: m.Phase, To: to, Gates: gates}
+		if !o.Wait {
+			return nil, refused
+		}
+		if err := pg.Sleep(ctx, gatePoll); err != nil {
+			return nil, fmt.Errorf("%w: %w", err, refused)
+		}
+	}
+}
+
+// Revert takes a migration back to the phase before. Start, Expand and Migrate are reached by a flip of the flag. From Contract
+// back to Switch it takes SHARE ROW EXCLUSIVE as the swap does, and makes every writer write both columns at once; old is whole
+// again after backfill.Run with Reverse and contract.Apply with Restore. From Complete there is no way back. Errors: ErrStep, ErrUnknown.
+func Revert(ctx context.Context, db *sqlx.DB, migration string, to Phase, o Options) error {
+	o, locks, err := o.withDefaults()
+	if err != nil {
+		return fmt.Errorf("revert %s: %w", migration, err)
+	}
+	m, err := state.Load(ctx, db, migration)
+	if err != nil {
+		return fmt.Errorf("revert %s: %w", migration, err)
+	}
+	switch {
+	case !to.Valid() || to != m.Phase-1:
+		return fmt.Errorf("revert %s: it is in %s, and %s does not precede it: %w", migration, m.Phase, to, ErrStep)
+	case m.Phase == Complete:
+		return fmt.Errorf("revert %s: old is dropped, there is no way back from Complete: %w", migration, ErrStep)
+	case m.Guard == guard.Reverse:
+		return fmt.Errorf("revert %s: rows of Contract wait for their old value: run backfill.Run with Reverse, then contract.Apply with Restore: %w", migration, ErrStep)
+	}
+	if err := refuseUniques(ctx, db, m); err != nil {
+		return fmt.Errorf("revert %s: %w", migration, err)
+	}
+	if err := move(ctx, db, m, to, "revert", o, locks); err != nil {
+		return fmt.Errorf("revert %s from %s to %s: %w", migration, m.Phase, to, err)
+	}
+	return nil
+}
+
+// refuseUniques keeps the way back from Contract from running into unique indexes of old: its values are stale, and a writer that writes both
+// columns again would meet a value there that no row has any more.
+func refuseUniques(ctx context.Context, db *sqlx.DB, m *state.Migration) error {
+	if m.Phase != Contract {
+		return nil
+	}
+	t, err := catalog.Read(ctx, db, m.Definition.Table)
+	if err != nil {
+		return err
+	}
+	uniques, err := catalog.Uniques(ctx, db, t, m.Definition)
+	if err != nil || len(uniques) == 0 {
+		return err
+	}
+	return &GateError{Migration: m.Name, From: Contract, To: Switch, Gates: []Gate{{Name: "uniques",
+		Missing: fmt.Sprintf("old has the unique index %s with stale values: run contract.Apply with Finish, which drops it; Restore builds it again", uniques[0].Name)}}}
+}
+
+// move sets the phase, in one transaction with what belongs to it. The row is locked and must be as it was when the gates were asked.
+func move(ctx context.Context, db *sqlx.DB, was *state.Migration, to Phase, kind string, o Options, locks ddl.Options) error {
+	swap := was.Phase == Contract || to == Contract
+	return ddl.Try(ctx, db, was.Definition.Table, locks, func(ctx context.Context) error {
+		return pg.InTx(ctx, db, pg.Settings{LockTimeout: locks.LockTimeout}, func(ctx context.Context, tx *sqlx.Tx) error {
+			mode := was.Guard
+			if swap && to != Complete {
+				// It conflicts with the ROW EXCLUSIVE lock that a writer holds to its commit: each writing transaction
+				// is wholly before or wholly after the swap.
+				if _, err := tx.ExecContext(ctx, `LOCK TABLE `+was.Definition.Table.SQL()+` IN SHARE ROW EXCLUSIVE MODE`); err != nil {
+					return err
+				}
+			}
+			m, err := state.Lock(ctx, tx, was.Name)
+			if err != nil {
+				return err
+			}
+			if m.Epoch != was.Epoch || m.Guard != was.Guard {
+				return fmt.Errorf("somebody else has moved it to %s meanwhile: %w", m.Phase, ErrStep)
+			}
+			if swap && to != Complete {
+				mode = map[Phase]guard.Mode{Contract: guard.Reject, Switch: guard.Reverse}[to]
+				if err := exchangeGuard(ctx, tx, m, mode); err != nil {
+					return err
+				}
+			}
+			if o.Within != nil {
+				if err := o.Within(ctx, tx); err != nil {
+					return err
+				}
+			}
+			if to == Complete {
+				mode = guard.None
+			}
+			if err := m.Move(ctx, tx, to, mode); err != nil {
+				return err
+			}
+			return state.Log(ctx, tx, state.Event{Migration: m.Name, Kind: kind, From: was.Phase, To: to, Actor: o.Actor, Waived: o.Waive})
+		})
+	})
+}
+
+// exchangeGuard replaces one guard by another, under the table's lock.
+func exchangeGuard(ctx context.Context, tx *sqlx.Tx, m *state.Migration, mode guard.Mode) error {
+	if mode == guard.Reject {
+		counts, err := state.Count(ctx, tx, m.Name)
+		if err != nil {
+			return err
+		}
+		if counts.Dirty > 0 {
+			return &GateError{Migration: m.Name, From: m.Phase, To: Contract, Gates: []Gate{{Name: "dirty",
+				Missing: fmt.Sprintf("%d rows of strays came while the swap waited for its lock: run backfill.Sweep", counts.Dirty)}}}
+		}
+	}
+	t, err := catalog.Read(ctx, tx, m.Definition.Table)
+	if err != nil {
+		return err
+	}
+	for _, sql := range guard.Install(t.Spec(m.Definition), mode) {
+		if _, err := tx.ExecContext(ctx, sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}

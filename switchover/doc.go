@@ -1,0 +1,35 @@
+// Package switchover moves a migration through its phases, and tells running programs which phase it is in.
+//
+//	member, err := switchover.Join(ctx, db, switchover.JoinOptions{Service: "api"}) // in every service, at startup
+//	defer member.Leave(ctx)
+//
+//	err = switchover.Advance(ctx, db, "users.full_name", switchover.Migrate, switchover.Options{Wait: true}) // by the operator
+//
+// The phase is a row of tandem.migration. A member reads it about once a second and pins it for each operation; it acknowledges a phase when none of its
+// operations is pinned to an earlier one. Advance asks the gates of the step and refuses with the list of all that is missing:
+//
+//	users.full_name from Migrate to Switch is refused:
+//	  backfill: 40000 of about 200000 rows, last heard of at 10:15:42: let backfill.Run finish
+//	  twins: index users_name has no valid twin on full_name: run expand.ApplyTwins
+//
+// A gate that only protects from trouble can be waived by name, with a reason, which lands in tandem.event. A gate that protects data cannot.
+//
+// # Why no reader is wrong and no write is lost
+//
+// Safety does not rest on members, clocks or notifications: they only decide when to try. Programs that write only old and programs that write only new must
+// never exist together, for nobody could merge their writes. The step from Switch to Contract, the swap, therefore replaces the guard
+// that repairs by the guard that rejects, and sets the phase, in one transaction that holds SHARE ROW EXCLUSIVE on the table. That lock conflicts with the lock that
+// every writer holds to its commit, so each writing transaction is wholly before the swap, and repaired if it wrote only old, or wholly
+// after it, and refused with SQLSTATE TD001 if it did not write new with a fresh stamp. Readers go on undisturbed.
+//
+// # The ways back
+//
+// Revert flips the phase, at once and at any time up to Switch. From Contract it makes every writer write both columns again; then
+// backfill.Run with Reverse copies the rows whose old value is stale, and contract.Apply with Restore gives old its constraints and puts the
+// repairing guard back. contract.Apply with Finish has to have run before, so that no unique index of old stands in the way. From Complete there is no way back.
+//
+// # The state
+//
+// Schema tandem is made by Join or expand.Apply, whoever comes first, by a role that may create a schema; no superuser, no extension. Any role may read the phases,
+// and write the member table and report differences: members count for gates, not for safety.
+package switchover

@@ -1,0 +1,241 @@
+package switchover
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/tandem-go/tandem/internal/catalog"
+	"github.com/tandem-go/tandem/internal/ident"
+	"github.com/tandem-go/tandem/internal/pg"
+	"github.com/tandem-go/tandem/internal/state"
+)
+
+// Gate is one condition of a step that is not met.
+type Gate struct {
+	Name     string // what Waive names
+	Missing  string // what is missing and what to do, in words
+	Waivable bool   // false: going on would lose data
+}
+
+func (g Gate) String() string { return g.Name + ": " + g.Missing }
+
+// GateError is the refusal of a step, with everything that is missing at once. Nothing was changed.
+type GateError struct {
+	Migration string
+	From, To  Phase
+	Gates     []Gate
+}
+
+func (e *GateError) Error() string {
+	lines := make([]string, len(e.Gates))
+	for i, g := range e.Gates {
+		lines[i] = "\n  " + g.String()
+	}
+	return fmt.Sprintf("%s from %s to %s is refused:%s", e.Migration, e.From, e.To, strings.Join(lines, ""))
+}
+
+// asker evaluates gates on one state of the database.
+type asker struct {
+	db    *sqlx.DB
+	o     Options
+	m     *state.Migration
+	to    Phase
+	table *catalog.Table
+	count state.Counts
+	gates []Gate
+}
+
+func (a *asker) add(waivable bool, name, format string, args ...any) {
+	a.gates = append(a.gates, Gate{Name: name, Missing: fmt.Sprintf(format, args...), Waivable: waivable})
+}
+
+// gatesOf lists for each target phase the questions asked before it is entered from the phase below.
+var gatesOf = map[Phase][]func(*asker, context.Context) error{
+	Expand:   {(*asker).columns, (*asker).guard},
+	Migrate:  {(*asker).guard, (*asker).members},
+	Switch:   {(*asker).guard, (*asker).passes, (*asker).dirty, (*asker).badRows, (*asker).strays, (*asker).twins, (*asker).statistics, (*asker).members},
+	Contract: {(*asker).guard, (*asker).reversed, (*asker).soak, (*asker).differences, (*asker).dirty, (*asker).strays, (*asker).nullable, (*asker).members},
+	Complete: {(*asker).soak, (*asker).dependents, (*asker).unstamped, (*asker).members},
+}
+
+// ask returns what is missing for the step, waived gates left out.
+func ask(ctx context.Context, db *sqlx.DB, m *state.Migration, to Phase, o Options) ([]Gate, error) {
+	a := &asker{db: db, o: o, m: m, to: to}
+	var err error
+	if a.table, err = catalog.Read(ctx, db, m.Definition.Table); err != nil {
+		return nil, err
+	}
+	if a.count, err = state.Count(ctx, db, m.Name); err != nil {
+		return nil, err
+	}
+	for _, question := range gatesOf[to] {
+		if err := question(a, ctx); err != nil {
+			return nil, err
+		}
+	}
+	open := a.gates[:0]
+	for _, g := range a.gates {
+		if o.Waive[g.Name] == "" || !g.Waivable {
+			open = append(open, g)
+		}
+	}
+	return open, nil
+}
+
+func (a *asker) columns(context.Context) error {
+	for _, line := range a.table.Missing(a.m.Definition) {
+		a.add(false, "columns", "%s", line)
+	}
+	for _, name := range append(a.m.Definition.New, a.m.Definition.Stamp) {
+		if c := a.table.Column(name); c != nil && c.NotNull {
+			a.add(false, "columns", "column %s is NOT NULL: an old binary's INSERT would fail; ALTER COLUMN ... DROP NOT NULL", ident.Quote(name))
+		}
+	}
+	return nil
+}
+
+func (a *asker) guard(ctx context.Context) error {
+	missing, err := catalog.Guarded(ctx, a.db, a.table, a.m.Definition)
+	if missing != "" {
+		a.add(false, "guard", "%s", missing)
+	}
+	return err
+}
+
+func (a *asker) members(ctx context.Context) error {
+	list, err := state.Members(ctx, a.db)
+	if err != nil {
+		return err
+	}
+	for _, m := range list {
+		silent := time.Duration(m.Silent * float64(time.Second)).Round(time.Second)
+		if silent < a.o.Lease && m.Epochs[a.m.Name] != a.m.Epoch {
+			a.add(true, "members", "%s has not acknowledged %s (seen %s ago): an operation of an earlier phase may still run there", m, a.m.Phase, silent)
+		}
+	}
+	return nil
+}
+
+func (a *asker) passes(ctx context.Context) error {
+	passes, err := state.Passes(ctx, a.db, a.m.Name)
+	if err != nil {
+		return err
+	}
+	backfilled, verified := passes["copy"], passes["verify"]
+	switch {
+	case backfilled.Kind == "":
+		a.add(false, "backfill", "not started: run backfill.Run")
+	case backfilled.FinishedAt == nil:
+		a.add(false, "backfill", "%d of about %d rows, last heard of at %s: let backfill.Run finish", backfilled.Rows, backfilled.Total, backfilled.UpdatedAt.Format(time.TimeOnly))
+	}
+	switch {
+	case verified.FinishedAt == nil:
+		a.add(true, "verify", "not done: run backfill.Verify")
+	case verified.Differences > 0:
+		a.add(true, "verify", "%d rows differ, listed in tandem.mismatch: repair them and run backfill.Verify again", verified.Differences)
+	case backfilled.FinishedAt != nil && verified.StartedAt.Before(*backfilled.FinishedAt):
+		a.add(true, "verify", "older than the backfill: run backfill.Verify again")
+	}
+	return nil
+}
+
+func (a *asker) dirty(context.Context) error {
+	if a.count.Dirty > 0 {
+		a.add(false, "dirty", "%d rows of strays wait for conversion: run backfill.Sweep", a.count.Dirty)
+	}
+	return nil
+}
+
+func (a *asker) badRows(context.Context) error {
+	if a.count.BadRows > 0 {
+		a.add(false, "bad-rows", "%d rows do not convert, listed in tandem.bad_row: mend them and run backfill.Run again", a.count.BadRows)
+	}
+	return nil
+}
+
+func (a *asker) strays(context.Context) error {
+	if s := a.count.StraySilent; s != nil && time.Duration(*s*float64(time.Second)) < a.o.Quiet {
+		ago := time.Duration(*s * float64(time.Second)).Round(100 * time.Millisecond)
+		a.add(true, "strays", "%s wrote around the wrappers %s ago; quiet time is %s: deploy it with the wrappers or stop it", a.count.LastStray, ago, a.o.Quiet)
+	}
+	return nil
+}
+
+func (a *asker) twins(ctx context.Context) error {
+	twins, err := catalog.Twins(ctx, a.db, a.table, a.m.Definition)
+	for _, w := range twins {
+		if !w.Ready {
+			a.add(true, "twins", "%s %s has no valid twin on %s: run expand.ApplyTwins", w.Kind, ident.Quote(w.Of), ident.List("", a.m.Definition.New))
+		}
+	}
+	return err
+}
+
+func (a *asker) statistics(ctx context.Context) error {
+	ok, err := catalog.Analyzed(ctx, a.db, a.table, a.m.Definition.New)
+	if err == nil && !ok {
+		a.add(true, "statistics", "the planner knows nothing of %s: run ANALYZE %s (expand.ApplyTwins does)", ident.List("", a.m.Definition.New), a.table)
+	}
+	return err
+}
+
+func (a *asker) reversed(context.Context) error {
+	if a.m.Guard == "reverse" {
+		a.add(false, "reversed", "the way back from Contract is not finished: run backfill.Run with Reverse, then contract.Apply with Restore")
+	}
+	return nil
+}
+
+func (a *asker) soak(context.Context) error {
+	since := time.Duration(a.m.Since * float64(time.Second))
+	if since < a.o.Soak {
+		a.add(true, "soak", "in %s for %s, soak time is %s: wait", a.m.Phase, since.Round(100*time.Millisecond), a.o.Soak)
+	}
+	return nil
+}
+
+func (a *asker) differences(context.Context) error {
+	if a.count.Mismatches > 0 {
+		a.add(true, "differences", "reads saw %d rows differ in this phase, listed in tandem.mismatch: find out why", a.count.Mismatches)
+	}
+	return nil
+}
+
+func (a *asker) nullable(context.Context) error {
+	for _, name := range a.m.Definition.Old {
+		if c := a.table.Column(name); c != nil && c.NotNull {
+			a.add(false, "nullable", "column %s is NOT NULL, an INSERT that omits it would fail: run contract.Apply with Relax", ident.Quote(name))
+		}
+	}
+	return nil
+}
+
+func (a *asker) dependents(ctx context.Context) error {
+	list, err := catalog.Dependents(ctx, a.db, a.table, a.m.Definition)
+	for _, d := range list {
+		if d.Blocks {
+			a.add(false, "dependents", "%s", d)
+		} else {
+			a.add(true, "mentions", "%s", d)
+		}
+	}
+	return err
+}
+
+// unstamped reads the whole table, under ACCESS SHARE: dropping old would lose what only old holds.
+func (a *asker) unstamped(ctx context.Context) error {
+	var n int64
+	d := a.m.Definition
+	err := a.db.GetContext(ctx, &n, `SELECT count(*) FROM (SELECT FROM `+d.Table.SQL()+` WHERE `+ident.Quote(d.Stamp)+` IS NULL LIMIT 1000) x`)
+	if err != nil {
+		return fmt.Errorf("unstamped rows of %s: %w", a.table, pg.Cause(ctx, err))
+	}
+	if n > 0 {
+		a.add(false, "unstamped", "%d rows (counted to 1000) have no stamp, only their old value is right: run backfill.Run", n)
+	}
+	return nil
+}

@@ -1,0 +1,225 @@
+package switchover
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	randv2 "math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/tandem-go/tandem/internal/state"
+)
+
+// JoinOptions describe this instance. The zero value is complete.
+type JoinOptions struct {
+	Service string        // name of the application; defaults to the program's file name
+	Build   string        // version of the application; defaults to the main module's version
+	Poll    time.Duration // how often the phases are read again, give or take a fifth; defaults to 1 s
+	Beat    time.Duration // how often the member says that it lives; defaults to 5 s
+	Log     *slog.Logger  // phase changes and failed polls; defaults to slog.Default()
+
+	// OnDifference is told of each row whose two columns a read found to disagree, besides tandem.mismatch. It must not
+	// block. Defaults to none.
+	OnDifference func(Difference)
+}
+
+// Difference is a row of which a read saw old and new disagree although its stamp says that both are right.
+type Difference struct {
+	Migration string
+	Key       []string
+	Detail    string
+	Phase     Phase
+}
+
+// Member is one running instance of an application. It knows the phase of every migration, and its goroutine, started by Join
+// and ended by Leave, keeps that knowledge fresh and acknowledges what it has learned. Safe for concurrent use.
+type Member struct {
+	db      *sqlx.DB
+	options JoinOptions
+	row     state.Member
+	current atomic.Pointer[snapshot]
+
+	mu       sync.Mutex // refreshes one at a time
+	draining []*snapshot
+	acked    map[string]int64
+
+	differences chan Difference
+	dropped     atomic.Int64
+	kick        chan struct{} // an old snapshot has drained: acknowledge now
+	stop        context.CancelFunc
+	done        chan struct{}
+}
+
+// differenceBuffer bounds what waits to be stored; a fleet that disagrees on everything must not run out of memory.
+const differenceBuffer = 256
+
+// Join is the startup hook: it installs the state schema where that is missing, registers this instance, reads the phases, and
+// starts the goroutine that refreshes them. It takes no lock on application tables. ctx bounds the joining only. Errors: the
+// state schema is newer than this library, or missing and the role may not create it; the connection.
+func Join(ctx context.Context, db *sqlx.DB, o JoinOptions) (*Member, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("join: %w", err)
+	}
+	if err := state.Install(ctx, db); err != nil {
+		return nil, fmt.Errorf("join as %s: %w", o.Service, err)
+	}
+	id := make([]byte, 8)
+	_, _ = rand.Read(id)
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	m := &Member{
+		db: db, options: o,
+		row:         state.Member{ID: hex.EncodeToString(id), Service: o.Service, Build: o.Build, Host: host, PID: os.Getpid()},
+		differences: make(chan Difference, differenceBuffer),
+		kick:        make(chan struct{}, 1),
+		done:        make(chan struct{}),
+	}
+	m.current.Store(&snapshot{})
+	if err := m.Refresh(ctx); err != nil {
+		return nil, fmt.Errorf("join as %s: %w", o.Service, err)
+	}
+	if err := m.beat(ctx); err != nil {
+		return nil, fmt.Errorf("join as %s: %w", o.Service, err)
+	}
+	loop, stop := context.WithCancel(context.WithoutCancel(ctx))
+	m.stop = stop
+	go m.run(loop)
+	return m, nil
+}
+
+// Leave stops the goroutine and removes the member, so that no gate waits for it. Operations that are pinned still end as they began.
+func (m *Member) Leave(ctx context.Context) error {
+	m.stop()
+	select {
+	case <-m.done:
+	case <-ctx.Done():
+		return fmt.Errorf("leave: %w", context.Cause(ctx))
+	}
+	m.flush(ctx)
+	return state.Part(ctx, m.db, m.row.ID)
+}
+
+// ID is the member's name in tandem.member.
+func (m *Member) ID() string { return m.row.ID }
+
+func (o JoinOptions) withDefaults() (JoinOptions, error) {
+	if o.Poll < 0 || o.Beat < 0 || o.Beat >= DefaultLease {
+		return o, fmt.Errorf("poll %s, beat %s: must not be negative, and beat must be shorter than the lease of %s", o.Poll, o.Beat, DefaultLease)
+	}
+	if o.Service == "" {
+		o.Service = filepath.Base(os.Args[0])
+	}
+	if o.Build == "" {
+		if info, ok := debug.ReadBuildInfo(); ok {
+			o.Build = info.Main.Version
+		}
+	}
+	if o.Poll == 0 {
+		o.Poll = time.Second
+	}
+	if o.Beat == 0 {
+		o.Beat = 5 * time.Second
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	return o, nil
+}
+
+// run refreshes, beats and stores differences until Leave. A poll that fails keeps the phases that were admitted last.
+func (m *Member) run(ctx context.Context) {
+	defer close(m.done)
+	lastBeat := time.Now()
+	for {
+		timer := time.NewTimer(m.options.Poll*4/5 + randv2.N(m.options.Poll*2/5+1))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-m.kick:
+			timer.Stop()
+		case <-timer.C:
+		}
+		if err := m.Refresh(ctx); err != nil && ctx.Err() == nil {
+			m.options.Log.WarnContext(ctx, "tandem: phases not refreshed, keeping the last admitted ones", "error", err)
+		}
+		m.flush(ctx)
+		if m.unacknowledged() || time.Since(lastBeat) >= m.options.Beat {
+			if err := m.beat(ctx); err != nil && ctx.Err() == nil {
+				m.options.Log.WarnContext(ctx, "tandem: member not heard", "error", err)
+				continue
+			}
+			lastBeat = time.Now()
+		}
+	}
+}
+
+// Report notes a difference without waiting; when too many wait already it is counted and dropped.
+func (m *Member) Report(d Difference) {
+	if m.options.OnDifference != nil {
+		m.options.OnDifference(d)
+	}
+	select {
+	case m.differences <- d:
+	default:
+		m.dropped.Add(1)
+	}
+}
+
+// flush stores the differences that wait, one for each key.
+func (m *Member) flush(ctx context.Context) {
+	var list []state.Mismatch
+	seen := map[string]bool{}
+	for {
+		select {
+		case d := <-m.differences:
+			id := fmt.Sprintf("%s %q", d.Migration, d.Key)
+			if !seen[id] {
+				seen[id] = true
+				list = append(list, state.Mismatch{Migration: d.Migration, Key: d.Key, Detail: d.Detail, Phase: d.Phase, Source: "read", Member: m.row.String()})
+			}
+			continue
+		default:
+		}
+		break
+	}
+	if len(list) == 0 {
+		return
+	}
+	if err := state.Mismatches(ctx, m.db, list); err != nil {
+		m.options.Log.ErrorContext(ctx, "tandem: differences between old and new were seen and could not be stored", "count", len(list), "error", err)
+		return
+	}
+	m.options.Log.ErrorContext(ctx, "tandem: old and new differ", "rows", len(list), "dropped", m.dropped.Swap(0), "first", list[0].Migration, "key", list[0].Key)
+}
+
+// beat tells the database that the member lives, and what it has acknowledged.
+func (m *Member) beat(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, pingTime)
+	defer cancel()
+	epochs := m.drained()
+	row := m.row
+	row.Epochs = epochs
+	if err := state.Beat(ctx, m.db, row); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	m.acked = epochs
+	m.mu.Unlock()
+	return nil
+}
+
+// pingTime bounds the goroutine's own statements, so that one lost packet does not make a live member look dead.
+const pingTime = 10 * time.Second

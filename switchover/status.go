@@ -1,0 +1,138 @@
+package switchover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/tandem-go/tandem/internal/state"
+)
+
+// MigrationStatus is where one migration stands, and why it stands there.
+type MigrationStatus struct {
+	Name      string
+	Phase     Phase
+	Since     time.Duration // in this phase, by the database's clock
+	Guard     string        // none, repair, reject or reverse
+	Members   []MemberStatus
+	Blocks    []Gate  // what is missing for the next phase; empty: Advance would take the step
+	Strays    []Stray // writes around the wrappers in the last hour
+	Passes    []Pass  // copy, verify, reverse
+	Dirty     int64   // rows of strays that wait for a conversion in Go
+	BadRows   int64   // rows that do not convert
+	Different int64   // rows that reads of this phase found to differ
+}
+
+// MemberStatus is one running instance.
+type MemberStatus struct {
+	ID, Service, Build, Host string
+	PID                      int
+	Silent                   time.Duration // since it was last seen
+	Live                     bool          // seen within the lease
+	Acknowledged             bool          // the present phase
+}
+
+// Stray is who wrote around the wrappers.
+type Stray = state.Stray
+
+// Pass is how far copy, verify or reverse is.
+type Pass = state.Pass
+
+// Status reads where every migration stands. It sends only queries; for a migration in Contract it reads the whole table. ErrNoSchema before
+// the first Join or Apply.
+func Status(ctx context.Context, db *sqlx.DB, o Options) ([]MigrationStatus, error) {
+	filled, _, err := o.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("status: %w", err)
+	}
+	list, err := state.List(ctx, db)
+	if err != nil {
+		return nil, fmt.Errorf("status: %w", err)
+	}
+	out := make([]MigrationStatus, 0, len(list))
+	for i := range list {
+		s, err := statusOf(ctx, db, &list[i], filled)
+		if err != nil {
+			return out, fmt.Errorf("status of %s: %w", list[i].Name, err)
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+func statusOf(ctx context.Context, db *sqlx.DB, m *state.Migration, o Options) (MigrationStatus, error) {
+	s := MigrationStatus{Name: m.Name, Phase: m.Phase, Since: seconds(m.Since), Guard: string(m.Guard)}
+	counts, err := state.Count(ctx, db, m.Name)
+	if err != nil {
+		return s, err
+	}
+	s.Dirty, s.BadRows, s.Different = counts.Dirty, counts.BadRows, counts.Mismatches
+	if s.Strays, err = state.Strays(ctx, db, m.Name); err != nil {
+		return s, err
+	}
+	passes, err := state.Passes(ctx, db, m.Name)
+	if err != nil {
+		return s, err
+	}
+	for _, kind := range []string{"copy", "verify", "reverse"} {
+		if p, ok := passes[kind]; ok {
+			s.Passes = append(s.Passes, p)
+		}
+	}
+	members, err := state.Members(ctx, db)
+	if err != nil {
+		return s, err
+	}
+	for _, row := range members {
+		s.Members = append(s.Members, MemberStatus{ID: row.ID, Service: row.Service, Build: row.Build, Host: row.Host, PID: row.PID,
+			Silent: seconds(row.Silent), Live: seconds(row.Silent) < o.Lease, Acknowledged: row.Epochs[m.Name] == m.Epoch})
+	}
+	if m.Phase == Complete {
+		return s, nil
+	}
+	o.Wait = false
+	_, err = waitForGates(ctx, db, m.Name, m.Phase+1, o)
+	var refused *GateError
+	if errors.As(err, &refused) {
+		s.Blocks, err = refused.Gates, nil
+	}
+	return s, err
+}
+
+func seconds(s float64) time.Duration {
+	return time.Duration(s * float64(time.Second)).Round(time.Millisecond)
+}
+
+// String is the status as an operator reads it.
+func (s MigrationStatus) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s for %s, guard %s", s.Name, s.Phase, s.Since.Round(time.Second), s.Guard)
+	for _, p := range s.Passes {
+		state := "under way"
+		if p.FinishedAt != nil {
+			state = "finished " + p.FinishedAt.Format(time.DateTime)
+		}
+		fmt.Fprintf(&b, "\n  %s: %d rows, of about %d, %d differences, %s", p.Kind, p.Rows, p.Total, p.Differences, state)
+	}
+	for _, m := range s.Members {
+		word := map[bool]string{true: "has acknowledged", false: "has not acknowledged"}[m.Acknowledged]
+		if !m.Live {
+			word = "dead, " + word
+		}
+		fmt.Fprintf(&b, "\n  member %s %s on %s pid %d: %s %s, seen %s ago", m.Service, m.Build, m.Host, m.PID, word, s.Phase, m.Silent)
+	}
+	for _, w := range s.Strays {
+		fmt.Fprintf(&b, "\n  stray %s of role %s from %s: %d transactions with an %s, last %s", w.Application, w.Role, w.Address, w.Count, w.Operation, w.Last.Format(time.DateTime))
+	}
+	if len(s.Blocks) == 0 && s.Phase != Complete {
+		fmt.Fprintf(&b, "\n  ready for %s", s.Phase+1)
+	}
+	for _, g := range s.Blocks {
+		fmt.Fprintf(&b, "\n  before %s, %s", s.Phase+1, g)
+	}
+	return b.String()
+}
