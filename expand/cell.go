@@ -1,0 +1,86 @@
+package expand
+
+import (
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"math"
+	"reflect"
+	"time"
+
+	"github.com/tandem-go/tandem/internal/ident"
+)
+
+// Cell is one column of one row as it is stored: a T or NULL, whether T has a NULL or not. Old of a row of Contract is NULL, and so is
+// new of a row that was never copied.
+type Cell[T any] struct{ null sql.Null[T] }
+
+// Scan implements sql.Scanner.
+func (c *Cell[T]) Scan(src any) error { return c.null.Scan(src) }
+
+// Value implements driver.Valuer.
+func (c Cell[T]) Value() (driver.Value, error) {
+	if !c.null.Valid {
+		return nil, nil
+	}
+	return driver.DefaultParameterConverter.ConvertValue(argument(c.null.V))
+}
+
+// valueOf returns a cell as T. A NULL becomes T's own NULL if it has one, else ErrNull.
+func valueOf[T any](column string, c Cell[T]) (T, error) {
+	if c.null.Valid {
+		return c.null.V, nil
+	}
+	null, ok := nullOf[T]()
+	if !ok {
+		return null, fmt.Errorf("column %s is %w", ident.Quote(column), ErrNull)
+	}
+	return null, nil
+}
+
+// nullOf returns T's NULL: nil of a pointer or slice, or what a Scanner makes of nil.
+func nullOf[T any]() (T, bool) {
+	var v T
+	if s, ok := any(&v).(sql.Scanner); ok {
+		return v, s.Scan(nil) == nil
+	}
+	switch reflect.TypeFor[T]().Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface:
+		return v, true
+	}
+	return v, false
+}
+
+// argument makes a value fit for the driver. database/sql knows basic kinds, pointers and Valuers; sql.Null[T] with T of
+// another width than the driver's (int, int16, float32) gives its T as it is, which the driver refuses.
+func argument(v any) any {
+	if valuer, ok := v.(driver.Valuer); ok {
+		if rv := reflect.ValueOf(v); rv.Kind() == reflect.Pointer && rv.IsNil() {
+			return nil
+		}
+		if inner, err := valuer.Value(); err == nil && !driver.IsValue(inner) {
+			return inner // converted by the driver like any argument
+		}
+	}
+	return v
+}
+
+// equalBytes is the default equality.
+func equalBytes[N any](a, b N) bool {
+	switch v := any(a).(type) {
+	case string: // the common case, without the allocations of the last line
+		return v == any(b).(string)
+	case int64:
+		return v == any(b).(int64)
+	case time.Time:
+		return v.Equal(any(b).(time.Time))
+	}
+	return reflect.DeepEqual(a, b) || isNaN(a) && isNaN(b)
+}
+
+// isNaN tells whether a float, a pointer to one or an sql.Null holds NaN, which PostgreSQL calls equal to itself.
+func isNaN(v any) bool {
+	value, err := driver.DefaultParameterConverter.ConvertValue(argument(v))
+	f, ok := value.(float64)
+	return err == nil && ok && math.IsNaN(f)
+}

@@ -1,0 +1,191 @@
+package expand
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/tandem-go/tandem/internal/fragment"
+	"github.com/tandem-go/tandem/internal/ident"
+	"github.com/tandem-go/tandem/internal/pair"
+)
+
+// Errors that callers branch on with errors.Is.
+var (
+	// ErrNull: a column is NULL where the pair's Go type has no NULL. Declare the pair with a pointer or an sql.Null.
+	ErrNull = errors.New("NULL, and the pair's type has none: declare it with *T or sql.Null[T]")
+	// ErrNoBackward: the phase writes old, and the pair cannot turn new into old.
+	ErrNoBackward = errors.New("the pair has no backward conversion")
+)
+
+// Definition is the plain data of a pair: names and SQL expressions.
+type Definition = pair.Definition
+
+// Pair is a column that is being replaced by another: O is the Go type of old, N that of new. Declare it once, as a variable of
+// the package that owns the table, with Rename or Convert. A pair is immutable and safe for concurrent use.
+//
+// A declaration that makes no sense is reported by Err and by everything that the pair is given to.
+//
+// Two values of new are equal when Equal says so, by default by bytes: reflect.DeepEqual in Go (time.Time by its Equal method), and
+// the stored image in SQL, so that numeric 1.0 and 1.00 differ, as do strings that a collation calls equal.
+type Pair[O, N any] struct {
+	def      pair.Definition
+	forward  func(O) (N, error)
+	backward func(N) (O, error)
+	equal    func(a, b N) bool
+	err      error
+}
+
+// Spec declares a pair whose values convert.
+type Spec[O, N any] struct {
+	Table string   // `users`, `app.users` or `app."My.Users"`; the schema defaults to public
+	Key   []string // the columns of the primary key; defaults to id
+	Old   string   // today's column
+	New   string   // the column that replaces it
+	Type  string   // SQL type of new; defaults to type and collation of old
+
+	Forward  func(O) (N, error) // old value to new; must depend on its argument alone
+	Backward func(N) (O, error) // new value to old; without it phases that write old refuse to write
+
+	// The same conversions as SQL expressions, with the column in braces: `round({price} * 100)`. Names of functions and types outside
+	// pg_catalog need their schema. With ForwardSQL the guard repairs strays at once and the backfill runs inside the server.
+	ForwardSQL  string
+	BackwardSQL string
+
+	Equal func(a, b N) bool // defaults to equal bytes, see Pair
+}
+
+// Rename declares a pair of two columns of the same type: user_name becomes full_name. T is a pointer or an sql.Null where
+// the column may be NULL. key names the columns of the primary key and defaults to id.
+func Rename[T any](table, from, to string, key ...string) *Pair[T, T] {
+	same := func(v T) (T, error) { return v, nil }
+	return Convert(Spec[T, T]{Table: table, Key: key, Old: from, New: to, Forward: same, Backward: same,
+		ForwardSQL: fragment.Placeholder(from), BackwardSQL: fragment.Placeholder(to)})
+}
+
+// Convert declares a pair whose values convert, such as price double precision to price_cents bigint.
+func Convert[O, N any](s Spec[O, N]) *Pair[O, N] {
+	p := &Pair[O, N]{forward: s.Forward, backward: s.Backward, equal: s.Equal}
+	table, err := ident.ParseTable(s.Table)
+	if err != nil {
+		p.err = fmt.Errorf("pair %s to %s: %w", s.Old, s.New, err)
+		return p
+	}
+	if len(s.Key) == 0 {
+		s.Key = []string{"id"}
+	}
+	p.def = pair.Definition{Table: table, Key: s.Key, Old: []string{s.Old}, New: []string{s.New}, Stamp: pair.StampName(s.New)}
+	for _, f := range []struct {
+		text string
+		to   *[]string
+	}{{s.Type, &p.def.Types}, {s.ForwardSQL, &p.def.Forward}, {s.BackwardSQL, &p.def.Backward}} {
+		if f.text != "" {
+			*f.to = []string{f.text}
+		}
+	}
+	p.err = p.def.Check()
+	if p.err == nil && s.Forward == nil {
+		p.err = fmt.Errorf("pair %s: Forward is missing: it turns an old value into a new one", p.Name())
+	}
+	if p.equal == nil {
+		p.equal = equalBytes[N]
+	}
+	return p
+}
+
+// Name is the migration's name: what switchover.Advance is given, what errors and the state tables show. `users.full_name`.
+func (p *Pair[O, N]) Name() string {
+	if len(p.def.New) == 0 {
+		return ""
+	}
+	return p.def.Name()
+}
+
+// Definition returns the plain data of the pair.
+func (p *Pair[O, N]) Definition() Definition { return p.def }
+
+// Err reports what is wrong with the declaration, nil when nothing is.
+func (p *Pair[O, N]) Err() error { return p.err }
+
+// Forward turns an old value into a new one, as the backfill and every read of an unstamped row do.
+func (p *Pair[O, N]) Forward(v O) (N, error) {
+	n, err := p.forward(v)
+	if err != nil {
+		return n, fmt.Errorf("%s: forward of %v: %w", p.Name(), v, err)
+	}
+	return n, nil
+}
+
+// Backward turns a new value into an old one, as every write up to Switch does. ErrNoBackward without a conversion.
+func (p *Pair[O, N]) Backward(v N) (O, error) {
+	if p.backward == nil {
+		var none O
+		return none, fmt.Errorf("%s: %w", p.Name(), ErrNoBackward)
+	}
+	o, err := p.backward(v)
+	if err != nil {
+		return o, fmt.Errorf("%s: backward of %v: %w", p.Name(), v, err)
+	}
+	return o, nil
+}
+
+// Any is a pair of whatever types; *Pair is the only implementation.
+type Any interface {
+	Name() string
+	Definition() Definition
+	Err() error
+	// Conversion returns the Go conversions with their types erased, for package backfill.
+	Conversion() Conversion
+
+	bind(field reflect.Type) (binding, error)
+}
+
+// Conversion is a pair's Go code with the types erased.
+type Conversion struct {
+	ScanOld  func() any                       // a fresh scan destination for an old value
+	ScanNew  func() any                       // a fresh scan destination for a new value
+	Forward  func(scanned any) (any, error)   // of what ScanOld scanned, to an argument for new
+	Backward func(scanned any) (any, error)   // of what ScanNew scanned, to an argument for old
+	Equal    func(old, new any) (bool, error) // whether new, from ScanNew, is forward of old, from ScanOld
+}
+
+// Conversion returns the Go conversions with their types erased.
+func (p *Pair[O, N]) Conversion() Conversion {
+	c := Conversion{
+		ScanOld: func() any { return new(Cell[O]) },
+		ScanNew: func() any { return new(Cell[N]) },
+		Forward: func(scanned any) (any, error) {
+			n, err := p.forwardCell(*scanned.(*Cell[O]))
+			return argument(n), err
+		},
+		Equal: func(old, new any) (bool, error) {
+			want, err := p.forwardCell(*old.(*Cell[O]))
+			if err != nil {
+				return false, err
+			}
+			have, err := valueOf(p.def.New[0], *new.(*Cell[N]))
+			return err == nil && p.equal(want, have), nil
+		},
+	}
+	if p.backward != nil {
+		c.Backward = func(scanned any) (any, error) {
+			n, err := valueOf(p.Name(), *scanned.(*Cell[N]))
+			if err != nil {
+				return nil, err
+			}
+			o, err := p.Backward(n)
+			return argument(o), err
+		}
+	}
+	return c
+}
+
+// forwardCell is forward of a column as it was read, NULL included.
+func (p *Pair[O, N]) forwardCell(c Cell[O]) (N, error) {
+	o, err := valueOf(p.def.Old[0], c)
+	if err != nil {
+		var none N
+		return none, fmt.Errorf("%s: %w", p.Name(), err)
+	}
+	return p.Forward(o)
+}

@@ -1,0 +1,178 @@
+package expand
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/tandem-go/tandem/internal/ident"
+	"github.com/tandem-go/tandem/switchover"
+)
+
+// Pinned is a pair in one phase: the fragments for SQL written by hand. They are bare names and bare named parameters, because sqlx's bulk inserts
+// break on :: and on function calls in VALUES.
+type Pinned[O, N any] struct {
+	pair        *Pair[O, N]
+	pin         switchover.Pin
+	write, read switchover.Phase
+	member      *switchover.Member
+}
+
+// Pin pins the phase for one statement. Release it when the statement is done. ErrRedeclare when the migration runs with another declaration.
+func (p *Pair[O, N]) Pin(ctx context.Context, member *switchover.Member) (*Pinned[O, N], error) {
+	if p.err != nil {
+		return nil, p.err
+	}
+	pin := member.Pin(ctx)
+	f, err := p.pinned(pin, member)
+	if err != nil {
+		pin.Release()
+	}
+	return f, err
+}
+
+// Do runs a statement written by hand, outside a transaction, in a pinned phase. If PostgreSQL refuses it because the phase has just moved on, fn runs once
+// more in the new one.
+func (p *Pair[O, N]) Do(ctx context.Context, member *switchover.Member, fn func(f *Pinned[O, N]) error) error {
+	if p.err != nil {
+		return p.err
+	}
+	return statement(ctx, member, func(pin switchover.Pin) error {
+		f, err := p.pinned(pin, member)
+		if err != nil {
+			return err
+		}
+		f.pin = switchover.Pin{} // statement releases it
+		return fn(f)
+	})
+}
+
+// In returns the pair in the phase of a transaction, which ends with it and needs no Release.
+func (p *Pair[O, N]) In(tx *Tx) (*Pinned[O, N], error) {
+	if p.err != nil {
+		return nil, p.err
+	}
+	f, err := p.pinned(tx.pin, tx.member)
+	if f != nil {
+		f.pin = switchover.Pin{}
+	}
+	return f, err
+}
+
+func (p *Pair[O, N]) pinned(pin switchover.Pin, member *switchover.Member) (*Pinned[O, N], error) {
+	write, read, err := pinnedPhase(pin, p.Name(), p.def.Fingerprint())
+	if err != nil {
+		return nil, err
+	}
+	return &Pinned[O, N]{pair: p, pin: pin, write: write, read: read, member: member}, nil
+}
+
+// Release lets the phase move on.
+func (f *Pinned[O, N]) Release() { f.pin.Release() }
+
+// Phase is the pinned phase.
+func (f *Pinned[O, N]) Phase() switchover.Phase { return f.write }
+
+// Columns are the columns that the phase writes, for INSERT INTO t (...).
+func (f *Pinned[O, N]) Columns() string { return ident.List("", writeColumns(f.pair.def, f.write)) }
+
+// Params are the named parameters for Columns: `:full_name.old, :full_name.new, :full_name.stamp`, read from a field of type Value.
+func (f *Pinned[O, N]) Params() string { return strings.Join(f.params(), ", ") }
+
+// Set is the SET list of an UPDATE: `user_name = :full_name.old, ...`.
+func (f *Pinned[O, N]) Set() string { return f.pairUp(f.params()) }
+
+// Excluded is the SET list of ON CONFLICT DO UPDATE: `user_name = EXCLUDED.user_name, ...`.
+func (f *Pinned[O, N]) Excluded() string { return excluded(writeColumns(f.pair.def, f.write)) }
+
+// Select are the columns to read, AS the dotted names by which sqlx fills a field of type Value. alias is the table's in the query, or "".
+func (f *Pinned[O, N]) Select(alias string) string {
+	columns := storedColumns(f.pair.def, f.read)
+	out := ident.QuoteAll(qualifier(alias), columns)
+	for i, c := range columns {
+		out[i] += ` AS "` + f.param() + "." + f.part(c) + `"`
+	}
+	return strings.Join(out, ", ")
+}
+
+// Column is the column to filter and to order by.
+func (f *Pinned[O, N]) Column(alias string) string {
+	return qualifier(alias) + ident.Quote(filterColumns(f.pair.def, f.read)[0])
+}
+
+// Arg converts a new value to an argument for Column.
+func (f *Pinned[O, N]) Arg(v N) (any, error) { return f.pair.argument(f.read, v) }
+
+// Value makes the value to write: old by backward as long as the phase writes old, and a fresh stamp.
+func (f *Pinned[O, N]) Value(v N) (Value[O, N], error) {
+	out := Value[O, N]{New: cellOf(v)}
+	if f.write.WritesOld() {
+		o, err := f.pair.Backward(v)
+		if err != nil {
+			return out, err
+		}
+		out.Old = cellOf(o)
+	}
+	if f.write.Stamps() {
+		out.Stamp = Stamp(f.write.Stamp())
+	}
+	return out, nil
+}
+
+// Read applies the reader's rule to what Select brought. A difference between old and new is reported under key, if one is given.
+func (f *Pinned[O, N]) Read(v Value[O, N], key ...any) (N, error) {
+	value, difference, err := f.pair.resolve(f.read, v)
+	if difference != "" && len(key) > 0 {
+		text := make([]string, len(key))
+		for i, k := range key {
+			text[i] = fmt.Sprint(k)
+		}
+		f.member.Report(switchover.Difference{Migration: f.pair.Name(), Key: text, Detail: difference, Phase: f.read})
+	}
+	return value, err
+}
+
+// notParam is what sqlx does not take in a parameter's name.
+var notParam = regexp.MustCompile(`[^A-Za-z0-9_]`)
+
+// param is the name of the field: the new column, with _ for what a parameter's name cannot hold.
+func (f *Pinned[O, N]) param() string { return notParam.ReplaceAllString(f.pair.def.New[0], "_") }
+
+func (f *Pinned[O, N]) part(column string) string {
+	switch column {
+	case f.pair.def.Stamp:
+		return "stamp"
+	case f.pair.def.Old[0]:
+		return "old"
+	}
+	return "new"
+}
+
+func (f *Pinned[O, N]) params() []string {
+	columns := writeColumns(f.pair.def, f.write)
+	out := make([]string, len(columns))
+	for i, c := range columns {
+		out[i] = ":" + f.param() + "." + f.part(c)
+	}
+	return out
+}
+
+func (f *Pinned[O, N]) pairUp(values []string) string {
+	columns := ident.QuoteAll("", writeColumns(f.pair.def, f.write))
+	for i := range columns {
+		columns[i] += " = " + values[i]
+	}
+	return strings.Join(columns, ", ")
+}
+
+func qualifier(alias string) string {
+	if alias == "" {
+		return ""
+	}
+	return ident.Quote(alias) + "."
+}
+
+// cellOf stores a value; T's own NULL becomes NULL when the driver is given it.
+func cellOf[T any](v T) Cell[T] { return Cell[T]{sql.Null[T]{V: v, Valid: true}} }

@@ -1,0 +1,268 @@
+package expand
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/tandem-go/tandem/internal/catalog"
+	"github.com/tandem-go/tandem/internal/ddl"
+	"github.com/tandem-go/tandem/internal/guard"
+	"github.com/tandem-go/tandem/internal/ident"
+	"github.com/tandem-go/tandem/internal/pair"
+	"github.com/tandem-go/tandem/internal/pg"
+	"github.com/tandem-go/tandem/internal/phase"
+	"github.com/tandem-go/tandem/internal/state"
+)
+
+// Step is one transaction of a schema change, a plain value: print it, test it, run it.
+type Step = ddl.Step
+
+// Options bound the waiting for locks.
+type Options = ddl.Options
+
+// Dependent is something in the database that names the old column and will not move to the new one by itself.
+type Dependent = catalog.Dependent
+
+// Errors of Plan and Apply that callers branch on.
+var (
+	ErrNoTable  = catalog.ErrNoTable  // the table is not there
+	ErrNoColumn = catalog.ErrNoColumn // a column is not there
+	ErrKey      = catalog.ErrKey      // no primary key, or another than the pair's
+	ErrRefused  = catalog.ErrRefused  // a kind of table or column that no migration works on
+	ErrType     = errors.New("the new column exists with another type")
+	ErrPhase    = errors.New("not in this phase")
+)
+
+// Plan returns what Apply would do: one transaction that adds the new and the stamp column and the guard, or nothing when they are there. It sends
+// only queries. Errors: ErrNoTable, ErrNoColumn, ErrKey, ErrRefused, ErrType, ErrRedeclare, or a conversion that PostgreSQL cannot parse.
+func Plan(ctx context.Context, db *sqlx.DB, p Any) ([]Step, error) {
+	if err := p.Err(); err != nil {
+		return nil, err
+	}
+	steps, err := plan(ctx, db, p.Definition())
+	if err != nil {
+		return nil, fmt.Errorf("plan %s: %w", p.Name(), err)
+	}
+	return steps, nil
+}
+
+// Apply installs the state schema and runs Plan. It may be run again at any time, by any number of processes, also after a crash. The
+// transaction takes ACCESS EXCLUSIVE on the table for a moment, waiting at most Options.LockTimeout a try; the error after the last
+// try names who held the lock. The way back is Undo.
+func Apply(ctx context.Context, db *sqlx.DB, p Any, o Options) error {
+	steps, err := Plan(ctx, db, p)
+	if err != nil {
+		return err
+	}
+	if err := state.Install(ctx, db); err != nil {
+		return fmt.Errorf("apply %s: %w", p.Name(), err)
+	}
+	if _, err := ddl.Run(ctx, db, p.Definition().Table, steps, o); err != nil {
+		return fmt.Errorf("apply %s: %w", p.Name(), err)
+	}
+	return nil
+}
+
+// Dependents lists what names the old column and does not move by itself: views, policies, foreign keys that point at it, function bodies and so on.
+// Ask before the start: those that block would keep the old column from being dropped at the end.
+func Dependents(ctx context.Context, db *sqlx.DB, p Any) ([]Dependent, error) {
+	if err := p.Err(); err != nil {
+		return nil, err
+	}
+	t, err := catalog.Read(ctx, db, p.Definition().Table)
+	if err != nil {
+		return nil, err
+	}
+	return catalog.Dependents(ctx, db, t, p.Definition())
+}
+
+func plan(ctx context.Context, db *sqlx.DB, d pair.Definition) ([]Step, error) {
+	t, err := catalog.Read(ctx, db, d.Table)
+	if err != nil {
+		return nil, err
+	}
+	m, err := registered(ctx, db, d)
+	if err != nil {
+		return nil, err
+	}
+	if m != nil && m.Phase > phase.Switch {
+		return nil, nil // the guard is another one now, and the columns are contract's
+	}
+	if err := t.Fits(d); err != nil {
+		return nil, err
+	}
+	if err := checkExisting(ctx, db, t, d); err != nil {
+		return nil, err
+	}
+	if err := checkExpressions(ctx, db, d); err != nil {
+		return nil, err
+	}
+	s := columnsStep(t, d)
+	if len(s.SQL) > 0 { // a role with rights on single columns can write the new ones from the first moment
+		grants, err := catalog.Grants(ctx, db, t, d.Old[0], append(slices.Clone(d.New), d.Stamp))
+		if err != nil {
+			return nil, err
+		}
+		s.SQL = append(s.SQL, grants...)
+	}
+	unguarded, err := catalog.Guarded(ctx, db, t, d)
+	if err != nil {
+		return nil, err
+	}
+	if m != nil && m.Guard != guard.None && len(s.SQL) == 0 && unguarded == "" {
+		return nil, nil
+	}
+	if len(s.SQL) == 0 { // two at once would trip over each other in the catalog
+		s.SQL = []string{"LOCK TABLE " + d.Table.SQL() + " IN SHARE ROW EXCLUSIVE MODE"}
+		s.Lock = "SHARE ROW EXCLUSIVE"
+	}
+	s.SQL = append(s.SQL, guard.Install(t.Spec(d), guard.Repair)...)
+	s.Also = func(ctx context.Context, tx *sqlx.Tx) error { return register(ctx, tx, d) }
+	return []Step{s}, nil
+}
+
+// registered reads the migration, nil when there is none or it is complete. Before the first Apply there is no state schema.
+func registered(ctx context.Context, db *sqlx.DB, d pair.Definition) (*state.Migration, error) {
+	m, err := state.Load(ctx, db, d.Name())
+	if errors.Is(err, state.ErrUnknown) || errors.Is(err, state.ErrNoSchema) {
+		return nil, nil //nolint:nilnil // nothing is registered, which is no error
+	}
+	if err != nil {
+		return nil, err
+	}
+	if m.Phase == phase.Complete {
+		return nil, nil //nolint:nilnil // a complete migration does not count: its name may begin again
+	}
+	return m, m.Same(d)
+}
+
+// checkExisting looks at new and stamp columns that are there before Apply: made by a migration tool, or by an Apply of before.
+func checkExisting(ctx context.Context, db *sqlx.DB, t *catalog.Table, d pair.Definition) error {
+	want := make([]string, len(d.New))
+	for i := range d.New {
+		want[i] = t.Column(d.Old[min(i, len(d.Old)-1)]).TypeSQL()
+		if d.Types != nil {
+			var err error
+			if want[i], err = catalog.SpellType(ctx, db, d.Types[i]); err != nil {
+				return err
+			}
+		}
+	}
+	for i, name := range append(slices.Clone(d.New), d.Stamp) {
+		c := t.Column(name)
+		if c == nil {
+			continue
+		}
+		expected := catalog.StampType
+		if i < len(want) {
+			expected = want[i]
+		}
+		switch {
+		case c.TypeSQL() != expected:
+			return fmt.Errorf("table %s, column %s: %w: it is %s, the pair needs %s: drop it, or name another column",
+				t, ident.Quote(name), ErrType, c.TypeSQL(), expected)
+		case c.NotNull || c.Default != "" || c.Generated != "" || c.Identity != "":
+			return fmt.Errorf("table %s, column %s: %w: until Contract it must be a plain nullable column without a default", t, ident.Quote(name), ErrType)
+		}
+	}
+	return nil
+}
+
+// checkExpressions lets PostgreSQL parse the conversions, with the search_path that the guard has.
+func checkExpressions(ctx context.Context, db *sqlx.DB, d pair.Definition) error {
+	if !d.HasForward() || d.Identity() {
+		return nil
+	}
+	return pg.InTx(ctx, db, pg.Settings{}, func(ctx context.Context, tx *sqlx.Tx) error {
+		if _, err := tx.ExecContext(ctx, `SELECT set_config('search_path', 'pg_catalog, pg_temp', true)`); err != nil {
+			return err
+		}
+		for _, e := range d.ForwardSQL("t.") {
+			if _, err := tx.ExecContext(ctx, `SELECT `+e+` FROM `+d.Table.SQL()+` AS t LIMIT 0`); err != nil {
+				return fmt.Errorf("forward expression %s: %w", e, err)
+			}
+		}
+		return nil
+	})
+}
+
+// columnsStep adds what is missing. New has no default, so PostgreSQL only changes the catalog.
+func columnsStep(t *catalog.Table, d pair.Definition) Step {
+	s := Step{Name: "add columns and guard", Lock: "ACCESS EXCLUSIVE",
+		Why: "metadata only; in one transaction, so that no write of the new column goes unguarded"}
+	alter := "ALTER TABLE " + d.Table.SQL() + " ADD COLUMN IF NOT EXISTS "
+	for i, name := range d.New {
+		if t.Column(name) == nil {
+			typeSQL := t.Column(d.Old[min(i, len(d.Old)-1)]).TypeSQL()
+			if d.Types != nil {
+				typeSQL = d.Types[i]
+			}
+			s.SQL = append(s.SQL, alter+ident.Quote(name)+" "+typeSQL)
+		}
+	}
+	if t.Column(d.Stamp) == nil {
+		s.SQL = append(s.SQL, alter+ident.Quote(d.Stamp)+" "+catalog.StampType)
+	}
+	return s
+}
+
+// register notes the migration and its guard. A guard that had been lost in the middle may have missed writes: what was verified no longer counts.
+func register(ctx context.Context, tx *sqlx.Tx, d pair.Definition) error {
+	m, err := state.Register(ctx, tx, d)
+	if err != nil {
+		return err
+	}
+	if m.Phase > phase.Switch {
+		return fmt.Errorf("%w: the migration has reached %s meanwhile", ErrPhase, m.Phase)
+	}
+	detail := "columns and guard"
+	if m.Guard != guard.None {
+		detail = "guard installed again"
+		if err := state.Unverify(ctx, tx, d.Name()); err != nil {
+			return err
+		}
+	}
+	if err := m.SetGuard(ctx, tx, guard.Repair); err != nil {
+		return err
+	}
+	return state.Log(ctx, tx, state.Event{Migration: d.Name(), Kind: "apply", From: m.Phase, To: m.Phase, Detail: detail})
+}
+
+// Undo removes the new column, the stamp and the guard, and forgets the migration: the table is as before Apply. Only in phase
+// Start, else ErrPhase. It takes ACCESS EXCLUSIVE for a moment.
+func Undo(ctx context.Context, db *sqlx.DB, p Any, o Options) error {
+	if err := p.Err(); err != nil {
+		return err
+	}
+	d := p.Definition()
+	m, err := registered(ctx, db, d)
+	if err != nil || m == nil {
+		return err
+	}
+	s := Step{Name: "drop new column, stamp and guard", Lock: "ACCESS EXCLUSIVE", SQL: guard.Remove(d)}
+	alter := "ALTER TABLE " + d.Table.SQL() + " DROP COLUMN IF EXISTS "
+	for _, name := range append(slices.Clone(d.New), d.Stamp) {
+		s.SQL = append(s.SQL, alter+ident.Quote(name))
+	}
+	s.Also = func(ctx context.Context, tx *sqlx.Tx) error {
+		m, err := state.Lock(ctx, tx, d.Name())
+		if err != nil {
+			return err
+		}
+		if m.Phase != phase.Start {
+			return fmt.Errorf("%w: in %s; revert to Start first", ErrPhase, m.Phase)
+		}
+		if err := state.Forget(ctx, tx, d.Name()); err != nil {
+			return err
+		}
+		return state.Log(ctx, tx, state.Event{Migration: d.Name(), Kind: "undo", From: m.Phase})
+	}
+	if _, err := ddl.Run(ctx, db, d.Table, []Step{s}, o); err != nil {
+		return fmt.Errorf("undo %s: %w", p.Name(), err)
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+package expand
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/jmoiron/sqlx/reflectx"
+
+	"github.com/tandem-go/tandem/internal/fragment"
+	"github.com/tandem-go/tandem/internal/ident"
+	"github.com/tandem-go/tandem/switchover"
+)
+
+// scanner fills the models of one query.
+type scanner struct {
+	model   *model
+	phases  phases
+	readers []columnReader
+	to      []any
+}
+
+func newScanner(m *model, p phases) *scanner {
+	s := &scanner{model: m, phases: p, to: make([]any, 0, len(m.fields)+2*len(m.pairs))}
+	for i, b := range m.pairs {
+		s.readers = append(s.readers, b.read(p.read(i)))
+	}
+	return s
+}
+
+func address(v reflect.Value, f *field) any {
+	if len(f.index) == 1 {
+		return v.Field(f.index[0]).Addr().Interface()
+	}
+	return reflectx.FieldByIndexes(v, f.index).Addr().Interface()
+}
+
+func (s *scanner) destinations(v reflect.Value) []any {
+	s.to = s.to[:0]
+	for i := range s.model.fields {
+		f := &s.model.fields[i]
+		if f.pair < 0 {
+			s.to = append(s.to, address(v, f))
+		} else {
+			s.to = s.readers[f.pair].destinations(s.to)
+		}
+	}
+	return s.to
+}
+
+func (s *scanner) finish(v reflect.Value, report func(switchover.Difference)) error {
+	for i := range s.model.fields {
+		f := &s.model.fields[i]
+		if f.pair < 0 {
+			continue
+		}
+		difference, err := s.readers[f.pair].finish(address(v, f))
+		if err != nil {
+			return fmt.Errorf("row %v: %w", s.model.keyText(v), err)
+		}
+		if difference != "" {
+			report(switchover.Difference{Migration: s.model.pairs[f.pair].name, Key: s.model.keyText(v), Detail: difference, Phase: s.phases.read(f.pair)})
+		}
+	}
+	return nil
+}
+
+func (m *model) keyText(v reflect.Value) []string {
+	out := make([]string, len(m.key))
+	for i, k := range m.key {
+		out[i] = fmt.Sprint(reflect.Indirect(reflect.ValueOf(address(v, m.field(k)))).Interface())
+	}
+	return out
+}
+
+// selectSQL is the SELECT up to and with the table.
+func (m *model) selectSQL(p phases) string {
+	prefix := ident.Quote(m.table.Name) + "."
+	var columns []string
+	for _, f := range m.fields {
+		if f.pair < 0 {
+			columns = append(columns, prefix+ident.Quote(f.name))
+		} else {
+			columns = append(columns, ident.QuoteAll(prefix, storedColumns(m.pairs[f.pair].def, p.read(f.pair)))...)
+		}
+	}
+	return "SELECT " + strings.Join(columns, ", ") + " FROM " + m.table.SQL()
+}
+
+func (m *model) whereKey(first int) string {
+	terms := make([]string, len(m.key))
+	for i, k := range m.key {
+		terms[i] = fmt.Sprintf("%s = $%d", ident.Quote(k), first+i)
+	}
+	return " WHERE " + strings.Join(terms, " AND ")
+}
+
+// clause replaces {column} by the column that the phase reads.
+func (m *model) clause(p phases, text string) (string, error) {
+	return fragment.Expand(text, func(name string) (string, error) {
+		for i, b := range m.pairs {
+			if b.def.New[0] == name {
+				return ident.Quote(m.table.Name) + "." + ident.Quote(filterColumns(b.def, p.read(i))[0]), nil
+			}
+		}
+		return "", fmt.Errorf("{%s} is not the new column of a pair of this repository; braces are for pairs only", name)
+	})
+}
+
+// arguments converts what Arg made.
+func (m *model) arguments(p phases, args []any) ([]any, error) {
+	out := make([]any, len(args))
+	for i, a := range args {
+		out[i] = a
+		arg, ok := a.(Argument)
+		if !ok {
+			continue
+		}
+		found := false
+		for j, b := range m.pairs {
+			if b.name == arg.pair.Name() {
+				v, err := b.argument(p.read(j), arg.value)
+				if err != nil {
+					return nil, fmt.Errorf("argument %d: %w", i+1, err)
+				}
+				out[i], found = v, true
+			}
+		}
+		if !found {
+			return nil, fmt.Errorf("argument %d is of pair %s, which this repository does not have", i+1, arg.pair.Name())
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,108 @@
+package expand
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/tandem-go/tandem/internal/catalog"
+	"github.com/tandem-go/tandem/internal/ddl"
+	"github.com/tandem-go/tandem/internal/ident"
+	"github.com/tandem-go/tandem/internal/phase"
+	"github.com/tandem-go/tandem/internal/state"
+)
+
+// PlanTwins returns what new still lacks of old: every index (CONCURRENTLY), check and foreign key (NOT VALID, then validated), comment, storage, statistics target
+// and column grants, and ANALYZE at the end. The twins' names end in _tandem_ and six letters until contract.Apply with Drop gives them the names of old's.
+//
+// Run it after the backfill: an index on new that exists during it makes heap-only updates impossible.
+func PlanTwins(ctx context.Context, db *sqlx.DB, p Any) ([]Step, error) {
+	if err := p.Err(); err != nil {
+		return nil, err
+	}
+	steps, err := planTwins(ctx, db, p.Definition())
+	if err != nil {
+		return nil, fmt.Errorf("twins of %s: %w", p.Name(), err)
+	}
+	return steps, nil
+}
+
+// ApplyTwins runs PlanTwins, in Migrate or Switch (else ErrPhase). It may be run again at any time; an index build that was interrupted is dropped and begun
+// anew. CREATE INDEX CONCURRENTLY waits for every transaction that is older than it, without holding anybody up; a check takes ACCESS EXCLUSIVE
+// and a foreign key SHARE ROW EXCLUSIVE for a moment; validating and ANALYZE take SHARE UPDATE EXCLUSIVE, which blocks neither reads nor writes.
+func ApplyTwins(ctx context.Context, db *sqlx.DB, p Any, o Options) error {
+	steps, err := PlanTwins(ctx, db, p)
+	if err != nil {
+		return err
+	}
+	if _, err := ddl.Run(ctx, db, p.Definition().Table, steps, o); err != nil {
+		return fmt.Errorf("twins of %s: %w", p.Name(), err)
+	}
+	return nil
+}
+
+func planTwins(ctx context.Context, db *sqlx.DB, d Definition) ([]Step, error) {
+	m, err := state.Load(ctx, db, d.Name())
+	if err != nil {
+		return nil, err
+	}
+	if err := m.Same(d); err != nil {
+		return nil, err
+	}
+	if m.Phase != phase.Migrate && m.Phase != phase.Switch {
+		return nil, fmt.Errorf("%w: in %s; twins are made in Migrate, after the backfill", ErrPhase, m.Phase)
+	}
+	t, err := catalog.Read(ctx, db, d.Table)
+	if err != nil {
+		return nil, err
+	}
+	twins, err := catalog.Twins(ctx, db, t, d)
+	if err != nil {
+		return nil, err
+	}
+	var steps []Step
+	for _, w := range twins {
+		if t.Partitioned && w.Kind == "index" && !w.Ready {
+			return nil, fmt.Errorf("index %s: %w: CREATE INDEX CONCURRENTLY does not work on a partitioned table; "+
+				"create %s ON ONLY the parent, build one on each partition CONCURRENTLY, and attach them", ident.Quote(w.Of), ErrRefused, ident.Quote(w.Name))
+		}
+		steps = append(steps, twinSteps(d, w)...)
+	}
+	for i, old := range d.Old {
+		attributes, err := catalog.Attributes(ctx, db, t, old, d.New[min(i, len(d.New)-1)])
+		if err != nil {
+			return nil, err
+		}
+		if len(attributes) > 0 {
+			steps = append(steps, Step{Name: "carry over comment, storage, statistics target and grants", Lock: "SHARE UPDATE EXCLUSIVE", SQL: attributes})
+		}
+	}
+	return append(steps, Step{Name: "analyze", Lock: "SHARE UPDATE EXCLUSIVE", Why: "the planner guesses 0.5 % of the rows for a column it knows nothing of",
+		SQL: []string{"ANALYZE " + d.Table.SQL() + " (" + ident.List("", d.New) + ")"}}), nil
+}
+
+func twinSteps(d Definition, w catalog.Twin) []Step {
+	if w.Ready {
+		return nil
+	}
+	name := fmt.Sprintf("%s %s for %s", w.Kind, ident.Quote(w.Name), ident.Quote(w.Of))
+	if w.Kind == "index" {
+		s := Step{Name: "build " + name, Lock: "SHARE UPDATE EXCLUSIVE", Concurrently: true, SQL: w.Create}
+		if w.Leftover {
+			s.Why = "an interrupted build left it invalid"
+			s.SQL = append([]string{"DROP INDEX CONCURRENTLY IF EXISTS " + ident.Quote(d.Table.Schema) + "." + ident.Quote(w.Name)}, w.Create...)
+		}
+		return []Step{s}
+	}
+	lock := map[string]string{"check": "ACCESS EXCLUSIVE", "foreign key": "SHARE ROW EXCLUSIVE"}[w.Kind]
+	var steps []Step
+	for i, sql := range w.Create {
+		s := Step{Name: "add " + name, Lock: lock, SQL: []string{sql}}
+		if i > 0 || w.Leftover {
+			s = Step{Name: "validate " + name, Lock: "SHARE UPDATE EXCLUSIVE", Scans: true, SQL: []string{sql}}
+		}
+		steps = append(steps, s)
+	}
+	return steps
+}

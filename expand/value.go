@@ -1,0 +1,80 @@
+package expand
+
+import (
+	"database/sql/driver"
+	"fmt"
+
+	"github.com/tandem-go/tandem/switchover"
+)
+
+// Value is the pair of one row as it is stored, for SQL written by hand: a field
+//
+//	FullName expand.Value[string, string] `db:"full_name"`
+//
+// is scanned by sqlx from the columns that Pinned.Select names, and written by the parameters that Pinned.Params names. Make one with
+// Pinned.Value, read one with Pinned.Read.
+type Value[O, N any] struct {
+	Old   Cell[O] `db:"old"`
+	New   Cell[N] `db:"new"`
+	Stamp Stamp   `db:"stamp"`
+}
+
+// Stamp is the stamp of a row; its zero value is NULL, as every stamp that a phase writes is greater.
+type Stamp int64
+
+// Scan implements sql.Scanner.
+func (s *Stamp) Scan(src any) error {
+	switch v := src.(type) {
+	case nil:
+		*s = 0
+	case int64:
+		*s = Stamp(v)
+	default:
+		return fmt.Errorf("stamp: cannot scan %T", src)
+	}
+	return nil
+}
+
+// Value implements driver.Valuer.
+func (s Stamp) Value() (driver.Value, error) {
+	if s == 0 {
+		return nil, nil
+	}
+	return int64(s), nil
+}
+
+// resolve is the reader's rule. The difference is empty where the two columns agree, or where only one of them counts.
+func (p *Pair[O, N]) resolve(ph switchover.Phase, v Value[O, N]) (value N, difference string, err error) {
+	contracted := v.Stamp >= Stamp(switchover.Contract.Floor())
+	switch {
+	case ph == switchover.Complete || ph != switchover.Start && contracted:
+		value, err = p.newOf(v)
+		return value, "", err
+	case ph == switchover.Start || v.Stamp == 0:
+		value, err = p.forwardCell(v.Old)
+		return value, "", err
+	case ph == switchover.Contract: // a row of before the swap: both are right
+		value, err = p.newOf(v)
+		return value, "", err
+	case !ph.Compares():
+		value, err = p.forwardCell(v.Old)
+		return value, "", err
+	}
+	forward, ferr := p.forwardCell(v.Old)
+	current, cerr := p.newOf(v)
+	if ferr != nil || cerr != nil || !p.equal(forward, current) {
+		difference = fmt.Sprintf("forward of old %v, new %v", v.Old.null.V, v.New.null.V)
+	}
+	if ph.ReadsNew() {
+		return current, difference, cerr
+	}
+	return forward, difference, ferr
+}
+
+func (p *Pair[O, N]) newOf(v Value[O, N]) (N, error) {
+	n, err := valueOf(p.def.New[0], v.New)
+	if err != nil {
+		return n, fmt.Errorf("%s: %w", p.Name(), err)
+	}
+	return n, nil
+}
