@@ -1,0 +1,150 @@
+package backfill
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"github.com/tandem-go/tandem/internal/pg"
+	"github.com/tandem-go/tandem/internal/state"
+)
+
+// batch are rows on their way through a conversion in Go, column by column as unnest takes them.
+type batch struct {
+	keys    [][]string // an array for each key column
+	sources []*string
+	targets []any
+	bad     []badRow
+}
+
+type badRow struct {
+	key []string
+	err error
+}
+
+// copyInGo reads a stripe, converts it, and writes back what has not changed meanwhile, together with the position.
+func (r *runner) copyInGo(ctx context.Context, pos, next state.Position) (written int64, err error) {
+	b, err := r.readBatch(ctx, r.task.readSQL(pos.Low != nil, pos.Stripe, pos.Stripes), window(pos)...)
+	if err != nil {
+		return 0, err
+	}
+	err = pg.InTx(ctx, r.db, pg.Settings{LockTimeout: lockTimeout, AsyncCommit: true}, func(ctx context.Context, tx *sqlx.Tx) error {
+		if written, err = r.task.writeBack(ctx, tx, b); err != nil {
+			return err
+		}
+		return r.claim.Save(ctx, tx, next, r.claim.Rows+written)
+	})
+	return written, err
+}
+
+func (r *runner) readBatch(ctx context.Context, text string, args ...any) (*batch, error) {
+	rows, err := r.db.QueryContext(ctx, text, args...)
+	if err != nil {
+		return nil, err
+	}
+	b, err := r.task.scanBatch(rows)
+	return b, errors.Join(err, rows.Close())
+}
+
+// scannable is the part of *sql.Rows that a batch is read from.
+type scannable interface {
+	Next() bool
+	Scan(...any) error
+	Err() error
+}
+
+func (k *task) scanBatch(rows scannable) (*batch, error) {
+	b := &batch{keys: make([][]string, len(k.types))}
+	for rows.Next() {
+		key := make([]string, len(k.types))
+		to := make([]any, 0, len(key)+2)
+		for i := range key {
+			to = append(to, &key[i])
+		}
+		var text *string
+		source := k.scan()
+		if err := rows.Scan(append(to, &text, source)...); err != nil {
+			return nil, err
+		}
+		b.add(k, key, text, source)
+	}
+	return b, rows.Err()
+}
+
+// add converts one row; a value that does not convert makes the row a bad one.
+func (b *batch) add(k *task, key []string, text *string, source any) {
+	target, err := safely(func() (any, error) { return k.convert(source) })
+	if err != nil {
+		b.bad = append(b.bad, badRow{key, err})
+		return
+	}
+	if v := reflect.ValueOf(target); v.Kind() == reflect.Slice && v.IsNil() {
+		target = nil // NULL: in an array a nil []byte would be ''
+	}
+	if raw, ok := target.([]byte); ok && k.casts[0] == "bytea" {
+		target = `\x` + hex.EncodeToString(raw) // an array element is text
+	}
+	for i, part := range key {
+		b.keys[i] = append(b.keys[i], part)
+	}
+	b.sources = append(b.sources, text)
+	b.targets = append(b.targets, target)
+}
+
+// safely turns a panic of the application's conversion into an error of that row.
+func safely[T any](convert func() (T, error)) (out T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the conversion panicked: %v", p)
+		}
+	}()
+	return convert()
+}
+
+// writeBack stores a batch: converted rows by compare-and-set, bad rows in tandem.bad_row.
+func (k *task) writeBack(ctx context.Context, tx *sqlx.Tx, b *batch) (int64, error) {
+	var written int64
+	if len(b.targets) > 0 {
+		args := make([]any, 0, len(b.keys)+2)
+		for _, column := range b.keys {
+			args = append(args, pq.Array(column))
+		}
+		res, err := tx.ExecContext(ctx, k.writeBackSQL(), append(args, pq.Array(b.sources), pq.GenericArray{A: b.targets})...)
+		if err != nil {
+			return 0, err
+		}
+		if written, err = res.RowsAffected(); err != nil {
+			return 0, err
+		}
+	}
+	for _, bad := range b.bad {
+		_, err := tx.ExecContext(ctx, `INSERT INTO tandem.bad_row (migration, key, error) VALUES ($1, $2, $3)
+			ON CONFLICT (migration, key) DO UPDATE SET error = EXCLUDED.error, at = now()`, k.d.Name(), pq.Array(bad.key), bad.err.Error())
+		if err != nil {
+			return written, fmt.Errorf("bad row %v: %w", bad.key, err)
+		}
+	}
+	return written, nil
+}
+
+// clearBadRows forgets the bad rows that have a stamp now or are gone, and counts the rest.
+func (r *runner) clearBadRows(ctx context.Context) (left int64, err error) {
+	k := r.task
+	err = r.retryTx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM tandem.bad_row b WHERE b.migration = $1 AND NOT EXISTS (SELECT FROM `+k.from()+
+			` WHERE `+k.keyIs("b.key")+` AND `+k.todo+`)`, k.d.Name())
+		if err != nil {
+			return err
+		}
+		return tx.GetContext(ctx, &left, `SELECT count(*) FROM tandem.bad_row WHERE migration = $1`, k.d.Name())
+	})
+	if err != nil {
+		return 0, fmt.Errorf("bad rows: %w", err)
+	}
+	return left, nil
+}

@@ -1,0 +1,25 @@
+// Package backfill copies the old rows of a pair, in small transactions, and proves the result.
+//
+//	res, err := backfill.Run(ctx, db, FullName, backfill.Options{Progress: func(p backfill.Progress) { ... }})
+//	report, err := backfill.Verify(ctx, db, FullName, backfill.VerifyOptions{})
+//
+// # What happens to the table
+//
+// Run goes through the key in windows. Rows of a full page that are updated in one transaction all have to leave the page, and every index gets a new
+// entry for each. So a window is done in stripes: a transaction for each residue class of the key. When the next stripe comes to a page, the row versions
+// that the last one left dead are pruned, and their room is used: the row stays on its page and no index is touched (heap-only tuples, README.HOT in
+// PostgreSQL's source). It works if no snapshot older than the last stripe is alive. BenchmarkBackfill compares with one UPDATE.
+//
+// A statement takes ROW EXCLUSIVE on the table and its rows' locks for some tens of milliseconds, waits 200 ms at most for a row that
+// somebody else holds, and is then tried again: between it and the application, it is the backfill that lets go.
+//
+// The position is committed with the rows. After a crash the next Run goes on where the last one stopped; nothing is done twice, and nothing left out. Two
+// at once cannot be: the second gets ErrRunning, and takes over a runner that has been silent for 10 s, which a token then keeps from writing.
+//
+// A concurrent write always wins. With an SQL forward the expression is on the target row, which PostgreSQL reads again under its lock; with a
+// conversion in Go the row is written only if old is still what was read and nobody has stamped the row.
+//
+// # The way back
+//
+// Nothing has to be undone: up to Switch old is written by everybody and is whole. From Contract, Run with Reverse copies new to old.
+package backfill

@@ -1,0 +1,72 @@
+package backfill
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"github.com/tandem-go/tandem/expand"
+	"github.com/tandem-go/tandem/internal/pg"
+)
+
+// sweepRows is how many dirty rows one transaction takes.
+const sweepRows = 1000
+
+// Sweep converts the rows that strays have left in tandem.dirty: the pair's forward is in Go only, so the guard could not. It returns how many keys it took
+// off the list, when the list is empty. Run it for as long as strays exist, from any number of processes. Errors and locks are Run's.
+func Sweep(ctx context.Context, db *sqlx.DB, p expand.Any) (int64, error) {
+	r, err := newRunner(ctx, db, p, Options{})
+	if err != nil {
+		return 0, fmt.Errorf("sweep %s: %w", p.Name(), err)
+	}
+	var swept int64
+	for {
+		var n int64
+		err := r.retry(ctx, func(ctx context.Context) (err error) {
+			n, err = r.sweep(ctx)
+			return err
+		})
+		swept += n
+		if err != nil || n == 0 {
+			if err != nil {
+				err = fmt.Errorf("sweep %s: %w", p.Name(), err)
+			}
+			return swept, err
+		}
+	}
+}
+
+// sweep takes keys off the list, locked so that two sweepers take different ones, and converts their rows in the same transaction. A row that a
+// writer changes meanwhile waits for us or is seen changed; if the writer was a stray, its key is on the list again.
+func (r *runner) sweep(ctx context.Context) (taken int64, err error) {
+	k := r.task
+	err = pg.InTx(ctx, r.db, pg.Settings{LockTimeout: lockTimeout}, func(ctx context.Context, tx *sqlx.Tx) error {
+		var ids []int64
+		err := tx.SelectContext(ctx, &ids, `SELECT id FROM tandem.dirty WHERE migration = $1 ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED`, k.d.Name(), sweepRows)
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		// Locked, so that what is read is still so when it is written; a key may be on the list more than once.
+		rows, err := tx.QueryContext(ctx, k.readColumns()+" FROM "+k.from()+" WHERE "+k.todo+" AND EXISTS (SELECT FROM tandem.dirty b WHERE b.id = ANY ($1) AND "+
+			k.keyIs("b.key")+")"+k.orderBy("")+" FOR NO KEY UPDATE OF t", pq.Array(ids))
+		if err != nil {
+			return err
+		}
+		b, err := k.scanBatch(rows)
+		if closeErr := rows.Close(); err == nil {
+			err = closeErr
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := k.writeBack(ctx, tx, b); err != nil {
+			return err
+		}
+		taken = int64(len(ids))
+		_, err = tx.ExecContext(ctx, `DELETE FROM tandem.dirty WHERE id = ANY ($1)`, pq.Array(ids))
+		return err
+	})
+	return taken, err
+}

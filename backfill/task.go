@@ -1,0 +1,186 @@
+package backfill
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/tandem-go/tandem/expand"
+	"github.com/tandem-go/tandem/internal/catalog"
+	"github.com/tandem-go/tandem/internal/ident"
+	"github.com/tandem-go/tandem/internal/phase"
+)
+
+// task is one direction of copying, and the SQL for it. All its methods are pure.
+type task struct {
+	d      expand.Definition
+	kind   string // copy, reverse
+	types  []string
+	source []string
+	target []string
+	casts  []string // types of the target columns, without modifier
+
+	columnTypes map[string]string // of every column of the table
+	todo        string            // which rows: a predicate on t
+	stamp       phase.Phase
+	exprs       func(prefix string) []string // nil: only Go can convert
+	convert     func(scanned any) (any, error)
+	scan        func() any
+}
+
+// newTask prepares a direction; stampPhase is the phase that the copied rows' stamps carry.
+func newTask(t *catalog.Table, p expand.Any, reverse bool, stampPhase phase.Phase) (*task, error) {
+	d, c := p.Definition(), p.Conversion()
+	k := &task{d: d, kind: "copy", source: d.Old, target: d.New, todo: "t." + ident.Quote(d.Stamp) + " IS NULL",
+		stamp: stampPhase, convert: c.Forward, scan: c.ScanOld}
+	if d.HasForward() {
+		k.exprs = d.ForwardSQL
+	}
+	if reverse {
+		k.kind, k.source, k.target, k.exprs, k.convert, k.scan = "reverse", d.New, d.Old, nil, c.Backward, c.ScanNew
+		k.todo = fmt.Sprintf("t.%s >= %d", ident.Quote(d.Stamp), phase.Contract.Floor())
+		if d.HasBackward() {
+			k.exprs = d.BackwardSQL
+		}
+		if k.exprs == nil && k.convert == nil {
+			return nil, fmt.Errorf("%s, new to old: %w: declare Backward", p.Name(), ErrDirection)
+		}
+	}
+	k.columnTypes = map[string]string{}
+	for _, c := range t.Columns {
+		k.columnTypes[c.Name] = c.Type
+	}
+	for _, name := range d.Key {
+		k.types = append(k.types, k.columnTypes[name])
+	}
+	for _, name := range k.target {
+		c := t.Column(name)
+		if c == nil {
+			return nil, fmt.Errorf("%s: column %s is not there: run expand.Apply", p.Name(), ident.Quote(name))
+		}
+		k.casts = append(k.casts, c.Base)
+	}
+	return k, nil
+}
+
+func (k *task) from() string { return k.d.Table.SQL() + " AS t" }
+
+// keyRow is the row value of the key: (t.a, t.b).
+func (k *task) keyRow() string { return "(" + ident.List("t.", k.d.Key) + ")" }
+
+// parameterRow is the row value of the parameters first, first+1, ...: ($1::bigint, $2::text). Row values compare through the index on the key,
+// which a chain of ORs does not.
+func (k *task) parameterRow(first int) string {
+	out := make([]string, len(k.types))
+	for i, t := range k.types {
+		out[i] = fmt.Sprintf("$%d::%s", first+i, t)
+	}
+	return "(" + strings.Join(out, ", ") + ")"
+}
+
+// keyText selects the key as text.
+func (k *task) keyText() string {
+	out := ident.QuoteAll("t.", k.d.Key)
+	return strings.Join(out, "::text, ") + "::text"
+}
+
+func (k *task) orderBy(direction string) string {
+	return " ORDER BY " + strings.Join(ident.QuoteAll("t.", k.d.Key), direction+", ") + direction
+}
+
+// between says that the key lies in (low, high]; without low from the beginning. The parameters are high, then low.
+func (k *task) between(low bool) string {
+	n := len(k.types)
+	out := k.keyRow() + " <= " + k.parameterRow(1)
+	if low {
+		out += " AND " + k.keyRow() + " > " + k.parameterRow(1+n)
+	}
+	return out
+}
+
+// inStripe spreads the rows of a window over the stripes: an integer key by its low bits, so that each page gives each stripe its share;
+// any other key by a hash of its text.
+func (k *task) inStripe(stripe, stripes int) string {
+	if stripes == 1 {
+		return "true"
+	}
+	key := "t." + ident.Quote(k.d.Key[len(k.d.Key)-1])
+	switch k.types[len(k.types)-1] {
+	case "smallint", "integer", "bigint":
+	default:
+		key = "hashtext((" + strings.Join(ident.QuoteAll("t.", k.d.Key), "::text || ' ' || ") + "::text))"
+	}
+	return fmt.Sprintf("(%s & %d) = %d", key, stripes-1, stripe)
+}
+
+// lastKeySQL finds where the pass ends; max() does not exist for every type of key.
+func (k *task) lastKeySQL() string {
+	return "SELECT " + k.keyText() + " FROM " + k.from() + k.orderBy(" DESC") + " LIMIT 1"
+}
+
+// windowSQL finds the last key of the next window: the row that is size rows on. Its last parameter is size - 1.
+func (k *task) windowSQL(low bool) string {
+	n := len(k.types)
+	if low {
+		n *= 2
+	}
+	return "SELECT " + k.keyText() + " FROM " + k.from() + " WHERE " + k.between(low) + k.orderBy("") + fmt.Sprintf(" OFFSET $%d LIMIT 1", n+1)
+}
+
+// updateSQL copies one stripe inside the server. The expression is on the target row, so PostgreSQL evaluates it again when a
+// concurrent write came first; the stamp then excludes the row.
+func (k *task) updateSQL(low bool, stripe, stripes int) string {
+	var sets []string
+	for i, e := range k.exprs("t.") {
+		sets = append(sets, ident.Quote(k.target[i])+" = "+e)
+	}
+	sets = append(sets, fmt.Sprintf("%s = %d", ident.Quote(k.d.Stamp), k.stamp.Stamp()))
+	return "UPDATE " + k.from() + " SET " + strings.Join(sets, ", ") + " WHERE " + k.between(low) + " AND " + k.inStripe(stripe, stripes) + " AND " + k.todo
+}
+
+// readSQL reads one stripe for a conversion in Go: key, source as text, source.
+func (k *task) readSQL(low bool, stripe, stripes int) string {
+	return k.readColumns() + " FROM " + k.from() + " WHERE " + k.between(low) + " AND " + k.inStripe(stripe, stripes) + " AND " + k.todo
+}
+
+func (k *task) readColumns() string {
+	source := "t." + ident.Quote(k.source[0])
+	return "SELECT " + k.keyText() + ", " + source + "::text, " + source
+}
+
+// writeBackSQL writes converted values where the row is still as it was read: its source has the same text and it is still to be done. Parameters: an array for each
+// key column, then source texts, then targets.
+func (k *task) writeBackSQL() string {
+	var arrays, names, same []string
+	for i, name := range k.d.Key {
+		arrays = append(arrays, fmt.Sprintf("$%d::text[]", i+1))
+		names = append(names, fmt.Sprintf("k%d", i))
+		same = append(same, fmt.Sprintf("t.%s = v.k%d::%s", ident.Quote(name), i, k.types[i]))
+	}
+	n := len(arrays)
+	return fmt.Sprintf("UPDATE %s SET %s = v.target::%s, %s = %d FROM unnest(%s, $%d::text[], $%d::text[]) AS v(%s, source, target) WHERE %s AND t.%s::text IS NOT DISTINCT FROM v.source AND %s",
+		k.from(), ident.Quote(k.target[0]), k.casts[0], ident.Quote(k.d.Stamp), k.stamp.Stamp(),
+		strings.Join(arrays, ", "), n+1, n+2, strings.Join(names, ", "), strings.Join(same, " AND "), ident.Quote(k.source[0]), k.todo)
+}
+
+// todoSQL tells whether rows are still to be done. It reads the whole table.
+func (k *task) todoSQL() string {
+	return "SELECT EXISTS (SELECT FROM " + k.from() + " WHERE " + k.todo + ")"
+}
+
+// leftSQL is todoSQL without the rows that another pass would not mend: those known not to convert, and those of strays, which are the sweeper's.
+func (k *task) leftSQL() string {
+	text := "SELECT EXISTS (SELECT FROM " + k.from() + " WHERE " + k.todo
+	for _, list := range []string{"bad_row", "dirty"} {
+		text += " AND NOT EXISTS (SELECT FROM tandem." + list + " b WHERE b.migration = $1 AND b.key = ARRAY[" + k.keyText() + "])"
+	}
+	return text + ")"
+}
+
+// keyIs joins a stored key, a text array, to the row.
+func (k *task) keyIs(array string) string {
+	var terms []string
+	for i, name := range k.d.Key {
+		terms = append(terms, fmt.Sprintf("t.%s = (%s)[%d]::%s", ident.Quote(name), array, i+1, k.types[i]))
+	}
+	return strings.Join(terms, " AND ")
+}

@@ -1,0 +1,209 @@
+package backfill
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"github.com/tandem-go/tandem/expand"
+	"github.com/tandem-go/tandem/internal/ident"
+	"github.com/tandem-go/tandem/internal/pg"
+	"github.com/tandem-go/tandem/internal/phase"
+	"github.com/tandem-go/tandem/internal/state"
+)
+
+// VerifyOptions of Verify. The zero value is complete.
+type VerifyOptions struct {
+	Window   int            // rows a statement, 100 to 1,000,000; defaults to 40,000
+	Progress func(Progress) // called after each statement; defaults to none
+}
+
+// Report is what Verify found.
+type Report struct {
+	Rows        int64
+	Differences int64
+	Keys        [][]string // of the first differences, at most keptDifferences; all that many are in tandem.mismatch
+}
+
+const keptDifferences = 1000
+
+// Verify compares the two columns of every row, in windows, NULL-safe: a row without a stamp differs, and so does a row whose new value is not forward of the old
+// one, or whose old value is not backward of the new one (where the pair has BackwardSQL). Rows of Contract are left out: there old is
+// stale by design. The result is noted for the gate to Switch, and the keys go to tandem.mismatch in place of the last verification's.
+// It takes no lock but ACCESS SHARE. Errors: ErrRunning, ErrTaken, expand.ErrRedeclare.
+func Verify(ctx context.Context, db *sqlx.DB, p expand.Any, o VerifyOptions) (Report, error) {
+	report, err := verify(ctx, db, p, o)
+	if err != nil {
+		return report, fmt.Errorf("verify %s: %w", p.Name(), err)
+	}
+	return report, nil
+}
+
+func verify(ctx context.Context, db *sqlx.DB, p expand.Any, vo VerifyOptions) (report Report, err error) {
+	o, err := Options{Window: vo.Window, Progress: vo.Progress}.withDefaults()
+	if err != nil {
+		return report, err
+	}
+	r, err := newRunner(ctx, db, p, o)
+	if err != nil {
+		return report, err
+	}
+	if r.claim, err = state.Take(ctx, db, p.Name(), "verify", lease); err != nil {
+		return report, err
+	}
+	v := &verifier{runner: r, conversion: p.Conversion(), report: &report}
+	err = v.pass(ctx)
+	if !errors.Is(err, ErrTaken) {
+		err = errors.Join(err, r.claim.Release(ctx, db))
+	}
+	return report, err
+}
+
+type verifier struct {
+	*runner
+	conversion expand.Conversion
+	report     *Report
+}
+
+func (v *verifier) pass(ctx context.Context) error {
+	if err := v.begin(ctx); err != nil {
+		return err
+	}
+	if _, err := v.db.ExecContext(ctx, `DELETE FROM tandem.mismatch WHERE migration = $1 AND source = 'verify'`, v.claim.Migration); err != nil {
+		return pg.Cause(ctx, err)
+	}
+	v.meter = newMeter(0, v.claim.Total)
+	pos := v.claim.Position
+	for pos.End != nil && !equal(pos.Low, pos.End) {
+		high, err := v.nextWindow(ctx, pos)
+		if err != nil {
+			return err
+		}
+		pos.High = high
+		if err := v.window(ctx, pos); err != nil {
+			return fmt.Errorf("after key %v: %w", pos.Low, err)
+		}
+		pos.Low, pos.High = high, nil
+		v.o.Progress(v.meter.at(v.report.Rows))
+	}
+	err := v.retryTx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+		if err := v.claim.Finish(ctx, tx, v.report.Differences); err != nil {
+			return err
+		}
+		return state.Log(ctx, tx, state.Event{Migration: v.claim.Migration, Kind: "verify", Detail: fmt.Sprintf("%d rows, %d differences", v.report.Rows, v.report.Differences)})
+	})
+	if err == nil {
+		v.o.Progress(v.meter.done(v.report.Rows))
+	}
+	return err
+}
+
+// window compares one window and notes what differs.
+func (v *verifier) window(ctx context.Context, pos state.Position) error {
+	compare := v.compareInServer
+	if !v.task.d.HasForward() {
+		compare = v.compareInGo
+	}
+	var rows, differences int64
+	var keys [][]string
+	err := v.retry(ctx, func(ctx context.Context) (err error) {
+		rows, differences, keys, err = compare(ctx, pos)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	v.report.Rows += rows
+	v.report.Differences += differences
+	keys = keys[:min(len(keys), keptDifferences-len(v.report.Keys))]
+	v.report.Keys = append(v.report.Keys, keys...)
+	if len(keys) > 0 {
+		var list []state.Mismatch
+		for _, k := range keys {
+			list = append(list, state.Mismatch{Migration: v.claim.Migration, Key: k, Detail: "found by verify", Phase: phase.Migrate, Source: "verify"})
+		}
+		if err := state.Mismatches(ctx, v.db, list); err != nil {
+			return err
+		}
+	}
+	err = v.claim.Save(ctx, v.db, pos, v.report.Rows)
+	if err == nil {
+		v.claim.Moved(pos, v.report.Rows)
+	}
+	return err
+}
+
+// differsSQL says that a row is not in step. Values are compared by their stored image, so that nothing counts as equal that is not the same.
+func (k *task) differsSQL() string {
+	stamp := "t." + ident.Quote(k.d.Stamp)
+	terms := []string{}
+	image := func(columns, exprs []string) {
+		for i, e := range exprs {
+			terms = append(terms, fmt.Sprintf("ROW(t.%s)::record *<> ROW(CAST(%s AS %s))::record", ident.Quote(columns[i]), e, k.columnTypes[columns[i]]))
+		}
+	}
+	image(k.d.New, k.d.ForwardSQL("t."))
+	if !k.d.Identity() {
+		image(k.d.Old, k.d.BackwardSQL("t."))
+	}
+	return fmt.Sprintf("(%s IS NULL OR %s < %d AND (%s))", stamp, stamp, phase.Contract.Floor(), strings.Join(terms, " OR "))
+}
+
+func (v *verifier) compareInServer(ctx context.Context, pos state.Position) (rows, differences int64, keys [][]string, err error) {
+	k := v.task
+	from := " FROM " + k.from() + " WHERE " + k.between(pos.Low != nil)
+	text := "SELECT count(*), count(*) FILTER (WHERE " + k.differsSQL() + ")" + from
+	if err := v.db.QueryRowContext(ctx, text, window(pos)...).Scan(&rows, &differences); err != nil || differences == 0 {
+		return rows, differences, nil, err
+	}
+	found, err := v.db.QueryContext(ctx, "SELECT ARRAY["+k.keyText()+"]"+from+" AND "+k.differsSQL()+k.orderBy("")+fmt.Sprintf(" LIMIT %d", keptDifferences), window(pos)...)
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	defer func() { err = errors.Join(err, found.Close()) }()
+	for found.Next() {
+		var key pq.StringArray
+		if err := found.Scan(&key); err != nil {
+			return 0, 0, nil, err
+		}
+		keys = append(keys, key)
+	}
+	return rows, differences, keys, found.Err()
+}
+
+// compareInGo reads the window and asks the pair.
+func (v *verifier) compareInGo(ctx context.Context, pos state.Position) (rows, differences int64, keys [][]string, err error) {
+	k := v.task
+	found, err := v.db.QueryContext(ctx, fmt.Sprintf("SELECT ARRAY[%s], t.%s, t.%s, t.%s FROM %s WHERE %s", k.keyText(),
+		ident.Quote(k.d.Stamp), ident.Quote(k.d.Old[0]), ident.Quote(k.d.New[0]), k.from(), k.between(pos.Low != nil)), window(pos)...)
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	defer func() { err = errors.Join(err, found.Close()) }()
+	for found.Next() {
+		var key pq.StringArray
+		var stamp sql.NullInt64
+		was, is := v.conversion.ScanOld(), v.conversion.ScanNew()
+		if err := found.Scan(&key, &stamp, was, is); err != nil {
+			return 0, 0, nil, err
+		}
+		rows++
+		if stamp.Valid && stamp.Int64 >= int64(phase.Contract.Floor()) {
+			continue
+		}
+		same := false
+		if stamp.Valid {
+			same, err = safely(func() (bool, error) { return v.conversion.Equal(was, is) })
+		}
+		if !same || err != nil { // a value that does not convert is a difference like any other
+			differences++
+			keys = append(keys, key)
+		}
+	}
+	return rows, differences, keys, found.Err()
+}
