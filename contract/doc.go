@@ -1,0 +1,20 @@
+// Package contract ends a migration: it takes from old what would stand in the way, and drops it.
+//
+//	list, err := contract.Check(ctx, db, FullName)                                   // what depends on old
+//	err = contract.Apply(ctx, db, FullName, contract.Relax, contract.Options{})      // in Switch
+//	err = switchover.Advance(ctx, db, FullName.Name(), switchover.Contract, ...)     // the swap
+//	err = contract.Apply(ctx, db, FullName, contract.Finish, contract.Options{})     // in Contract
+//	err = contract.Apply(ctx, db, FullName, contract.Drop, contract.Options{})       // sets Complete
+//
+// # What happens to the table
+//
+// Relax takes NOT NULL, default, checks and foreign keys from old. Finish makes new NOT NULL, by a check that is validated without blocking anybody, and gives it
+// the default. Drop drops old, the stamp and the guard, and gives the twins the names of the indexes and constraints that went with old: the catalog is then
+// what ALTER TABLE ... RENAME COLUMN would have left, apart from the column's position. Each step takes ACCESS EXCLUSIVE for a moment only;
+// nothing is dropped with CASCADE, and what depends on old is listed before anything is touched.
+//
+// # The way back
+//
+// Relax notes in the state schema what it takes; Restore gives it back. From Contract the way back is switchover.Revert, backfill.Run with Reverse,
+// Restore. There is none from Drop.
+package contract

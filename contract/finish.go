@@ -1,0 +1,90 @@
+package contract
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tandem-go/tandem/expand"
+	"github.com/tandem-go/tandem/internal/catalog"
+	"github.com/tandem-go/tandem/internal/guard"
+	"github.com/tandem-go/tandem/internal/ident"
+)
+
+// finish plans NOT NULL and default on new. Not before Contract: an INSERT by a stray, which the guard repairs, would fail.
+func (w *work) finish(ctx context.Context) ([]expand.Step, error) {
+	var steps []expand.Step
+	r := w.m.Relaxed
+	for _, name := range w.d.New {
+		c := w.table.Column(name)
+		if c == nil {
+			return nil, fmt.Errorf("column %s: %w", ident.Quote(name), expand.ErrNoColumn)
+		}
+		if r.NotNull && !c.NotNull {
+			steps = append(steps, notNull(w.d, name, "")...)
+		}
+		if r.Default != "" && c.Default != r.Default && w.d.Types == nil {
+			steps = append(steps, expand.Step{Name: "default of new", Lock: "ACCESS EXCLUSIVE", Why: "metadata only",
+				SQL: []string{"ALTER TABLE " + w.d.Table.SQL() + " ALTER COLUMN " + ident.Quote(name) + " SET DEFAULT " + r.Default}})
+		}
+	}
+	uniques, err := catalog.Uniques(ctx, w.db, w.table, w.d)
+	if err != nil || len(uniques) == 0 {
+		return steps, err
+	}
+	twins, err := catalog.Twins(ctx, w.db, w.table, w.d)
+	if err != nil {
+		return nil, err
+	}
+	s := expand.Step{Name: "drop unique indexes of old", Lock: "ACCESS EXCLUSIVE",
+		Why: "old is stale now; on the way back two rows might hold one value for a moment"}
+	for _, u := range uniques {
+		if err := take(&s, &r, u, twins); err != nil {
+			return nil, err
+		}
+	}
+	s.Also = w.note(r)
+	return append(steps, s), nil
+}
+
+// dropStep is one transaction: guard, old and stamp go, and the twins take the names.
+func (w *work) dropStep(ctx context.Context) (expand.Step, error) {
+	s := expand.Step{Name: "drop old, stamp and guard", Lock: "ACCESS EXCLUSIVE", Why: "metadata only; without CASCADE"}
+	if w.m.Relaxed.NotNull {
+		for _, name := range w.d.New {
+			if c := w.table.Column(name); c == nil || !c.NotNull {
+				return s, fmt.Errorf("column %s is not yet NOT NULL as old was: run contract.Apply with Finish: %w", ident.Quote(name), ErrPhase)
+			}
+		}
+	}
+	twins, err := catalog.Twins(ctx, w.db, w.table, w.d)
+	if err != nil {
+		return s, err
+	}
+	s.SQL = guard.Remove(w.d)
+	alter := "ALTER TABLE " + w.d.Table.SQL()
+	for _, name := range append(append([]string{}, w.d.Old...), w.d.Stamp) {
+		s.SQL = append(s.SQL, alter+" DROP COLUMN "+ident.Quote(name))
+	}
+	for _, t := range twins {
+		if !t.Ready {
+			return s, fmt.Errorf("%s %s has no valid twin on new and would be lost: %w", t.Kind, ident.Quote(t.Of), ErrDependents)
+		}
+		s.SQL = append(s.SQL, t.Finish...)
+	}
+	s.SQL = append(s.SQL, w.m.Relaxed.Finish...)
+	rename, err := w.renameNotNull(ctx)
+	s.SQL = append(s.SQL, rename...)
+	return s, err
+}
+
+// renameNotNull gives new's NOT NULL constraint the name of old's, where constraints of that kind have names.
+func (w *work) renameNotNull(ctx context.Context) ([]string, error) {
+	if w.m.Relaxed.Name == "" {
+		return nil, nil
+	}
+	name, err := catalog.NotNullName(ctx, w.db, w.table, w.d.New[0])
+	if err != nil || name == "" || name == w.m.Relaxed.Name {
+		return nil, err
+	}
+	return []string{fmt.Sprintf("ALTER TABLE %s RENAME CONSTRAINT %s TO %s", w.d.Table.SQL(), ident.Quote(name), ident.Quote(w.m.Relaxed.Name))}, nil
+}

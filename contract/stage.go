@@ -1,0 +1,193 @@
+package contract
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/tandem-go/tandem/expand"
+	"github.com/tandem-go/tandem/internal/catalog"
+	"github.com/tandem-go/tandem/internal/ddl"
+	"github.com/tandem-go/tandem/internal/guard"
+	"github.com/tandem-go/tandem/internal/phase"
+	"github.com/tandem-go/tandem/internal/state"
+	"github.com/tandem-go/tandem/switchover"
+)
+
+// Stage is one of the four things that this package does.
+type Stage int
+
+// The stages. Relax, Advance to Contract, Finish, Drop is the way forward; Restore ends the way back.
+const (
+	// Relax, in Switch, takes from old what would fail or mislead once it is no longer written: NOT NULL, the default, its foreign keys
+	// and checks, and unique indexes other than on old alone. New has twins of them all.
+	Relax Stage = iota + 1
+	// Finish, in Contract, makes new NOT NULL if old was, gives it old's default, and drops the unique indexes of old, which would stand in the way back.
+	Finish
+	// Drop, in Contract, drops old, stamp and guard, gives the twins the names of old's indexes and constraints, and sets Complete, all in one transaction.
+	Drop
+	// Restore, in Switch after Revert and the reverse backfill, gives old back what Relax and Finish took, and installs the repair guard again.
+	Restore
+)
+
+var stageNames = map[Stage]string{Relax: "relax", Finish: "finish", Drop: "drop", Restore: "restore"}
+
+func (s Stage) String() string {
+	if name, ok := stageNames[s]; ok {
+		return name
+	}
+	return fmt.Sprintf("Stage(%d)", int(s))
+}
+
+// Errors that callers branch on.
+var (
+	ErrPhase      = expand.ErrPhase                            // the stage does not belong to the present phase
+	ErrStage      = errors.New("no such stage")                // not one of the four
+	ErrDependents = errors.New("objects depend on the column") // DROP COLUMN without CASCADE would fail
+	ErrUnreversed = errors.New("rows of Contract wait for their old value")
+)
+
+// Options of Plan and Apply. The zero value is complete.
+type Options struct {
+	Gates switchover.Options // quiet and soak times, waivers and actor for Drop, which is the step to Complete
+	Locks expand.Options     // waiting for locks
+}
+
+// Check lists what names the old column and does not move by itself. Those that block keep Drop from running; ask before the start of a migration, and again before
+// Relax. It sends only queries.
+func Check(ctx context.Context, db *sqlx.DB, p expand.Any) ([]expand.Dependent, error) {
+	return expand.Dependents(ctx, db, p)
+}
+
+// Plan returns what Apply would do for a stage, as plain values; for Restore without the reinstalled guard's text if it is in force already. It
+// sends only queries. Nothing is left to do where the list is empty.
+func Plan(ctx context.Context, db *sqlx.DB, p expand.Any, stage Stage) ([]expand.Step, error) {
+	w, err := load(ctx, db, p, stage)
+	if err != nil {
+		return nil, err
+	}
+	steps, err := w.plan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", stage, p.Name(), err)
+	}
+	return steps, nil
+}
+
+// Apply runs Plan. It may be run again after a crash at any point; what is done already is not done twice. For Drop it first asks the gates of the step to
+// Complete and returns their *switchover.GateError. Locks: ACCESS EXCLUSIVE on the table for a moment in each step that is not said to be CONCURRENTLY, waiting at
+// most Options.Locks.LockTimeout a try; the error after the last try names who held the lock. Never CASCADE.
+func Apply(ctx context.Context, db *sqlx.DB, p expand.Any, stage Stage, o Options) error {
+	w, err := load(ctx, db, p, stage)
+	if err != nil {
+		return err
+	}
+	if stage == Drop {
+		err = w.drop(ctx, o)
+	} else {
+		err = w.run(ctx, o)
+	}
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", stage, p.Name(), err)
+	}
+	return nil
+}
+
+// work is a stage of one migration.
+type work struct {
+	db    *sqlx.DB
+	stage Stage
+	d     expand.Definition
+	m     *state.Migration
+	table *catalog.Table
+	pair  expand.Any
+}
+
+func load(ctx context.Context, db *sqlx.DB, p expand.Any, stage Stage) (*work, error) {
+	if err := p.Err(); err != nil {
+		return nil, err
+	}
+	if _, ok := stageNames[stage]; !ok {
+		return nil, fmt.Errorf("%s: %v: %w", p.Name(), stage, ErrStage)
+	}
+	w := &work{db: db, stage: stage, d: p.Definition(), pair: p}
+	var err error
+	if w.m, err = state.Load(ctx, db, p.Name()); err != nil {
+		return nil, err
+	}
+	if err := w.m.Same(w.d); err != nil {
+		return nil, err
+	}
+	want := map[Stage]phase.Phase{Relax: phase.Switch, Finish: phase.Contract, Drop: phase.Contract, Restore: phase.Switch}[stage]
+	if w.m.Phase != want {
+		return nil, fmt.Errorf("%s %s: %w: it is in %s, %s belongs to %s", stage, p.Name(), ErrPhase, w.m.Phase, stage, want)
+	}
+	if w.table, err = catalog.Read(ctx, db, w.d.Table); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+func (w *work) plan(ctx context.Context) ([]expand.Step, error) {
+	switch w.stage {
+	case Relax:
+		return w.relax(ctx)
+	case Finish:
+		return w.finish(ctx)
+	case Drop:
+		s, err := w.dropStep(ctx)
+		return []expand.Step{s}, err
+	default:
+		return w.restore(ctx)
+	}
+}
+
+// run runs a plan; each of its steps writes what it took into the state, in its own transaction.
+func (w *work) run(ctx context.Context, o Options) error {
+	if w.stage == Relax {
+		if err := w.refuseDependents(ctx); err != nil {
+			return err
+		}
+	}
+	steps, err := w.plan(ctx)
+	if err != nil || len(steps) == 0 {
+		return err
+	}
+	if _, err := ddl.Run(ctx, w.db, w.d.Table, steps, o.Locks); err != nil {
+		return err
+	}
+	return state.Log(ctx, w.db, state.Event{Migration: w.m.Name, Kind: w.stage.String(), From: w.m.Phase, To: w.m.Phase, Actor: o.Gates.Actor})
+}
+
+// refuseDependents lists what would keep old from being dropped, before anything is taken from it.
+func (w *work) refuseDependents(ctx context.Context) error {
+	list, err := catalog.Dependents(ctx, w.db, w.table, w.d)
+	if err != nil {
+		return err
+	}
+	var blocking error
+	for _, d := range list {
+		if d.Blocks {
+			blocking = errors.Join(blocking, errors.New(d.String()))
+		}
+	}
+	if blocking != nil {
+		return fmt.Errorf("%w:\n%w", ErrDependents, blocking)
+	}
+	return nil
+}
+
+// drop is the step to Complete: switchover asks the gates, and the columns go in the transaction that sets the phase.
+func (w *work) drop(ctx context.Context, o Options) error {
+	s, err := w.dropStep(ctx)
+	if err != nil {
+		return err
+	}
+	gates := o.Gates
+	gates.LockTimeout, gates.Attempts, gates.Within = o.Locks.LockTimeout, o.Locks.Attempts, s.Exec
+	return switchover.Advance(ctx, w.db, w.m.Name, switchover.Complete, gates)
+}
+
+// reversing tells whether the migration is on its way back from Contract.
+func (w *work) reversing() bool { return w.m.Guard == guard.Reverse }

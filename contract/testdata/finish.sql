@@ -1,0 +1,29 @@
+-- check full_name IS NOT NULL (lock: ACCESS EXCLUSIVE)
+BEGIN;
+ALTER TABLE public.users DROP CONSTRAINT IF EXISTS tandem_full_name_not_null;
+ALTER TABLE public.users ADD CONSTRAINT tandem_full_name_not_null CHECK (full_name IS NOT NULL) NOT VALID;
+COMMIT;
+
+-- validate it (lock: SHARE UPDATE EXCLUSIVE)
+BEGIN;
+ALTER TABLE public.users VALIDATE CONSTRAINT tandem_full_name_not_null;
+COMMIT;
+
+-- set NOT NULL (lock: ACCESS EXCLUSIVE)
+-- the validated check spares the scan
+BEGIN;
+ALTER TABLE public.users ALTER COLUMN full_name SET NOT NULL;
+ALTER TABLE public.users DROP CONSTRAINT tandem_full_name_not_null;
+COMMIT;
+
+-- default of new (lock: ACCESS EXCLUSIVE)
+-- metadata only
+BEGIN;
+ALTER TABLE public.users ALTER COLUMN full_name SET DEFAULT 'anonymous'::text;
+COMMIT;
+
+-- drop unique indexes of old (lock: ACCESS EXCLUSIVE)
+-- old is stale now; on the way back two rows might hold one value for a moment
+BEGIN;
+DROP INDEX public.users_name;
+COMMIT;

@@ -1,0 +1,58 @@
+-- new nullable and without default again (lock: ACCESS EXCLUSIVE)
+-- metadata only
+BEGIN;
+ALTER TABLE public.users ALTER COLUMN full_name DROP NOT NULL;
+ALTER TABLE public.users ALTER COLUMN full_name DROP DEFAULT;
+COMMIT;
+
+-- check user_name IS NOT NULL (lock: ACCESS EXCLUSIVE)
+BEGIN;
+ALTER TABLE public.users DROP CONSTRAINT IF EXISTS tandem_user_name_not_null;
+ALTER TABLE public.users ADD CONSTRAINT tandem_user_name_not_null CHECK (user_name IS NOT NULL) NOT VALID;
+COMMIT;
+
+-- validate it (lock: SHARE UPDATE EXCLUSIVE)
+BEGIN;
+ALTER TABLE public.users VALIDATE CONSTRAINT tandem_user_name_not_null;
+COMMIT;
+
+-- set NOT NULL (lock: ACCESS EXCLUSIVE)
+-- the validated check spares the scan
+BEGIN;
+ALTER TABLE public.users ALTER COLUMN user_name SET NOT NULL;
+ALTER TABLE public.users DROP CONSTRAINT tandem_user_name_not_null;
+COMMIT;
+
+-- default of old (lock: ACCESS EXCLUSIVE)
+BEGIN;
+ALTER TABLE public.users ALTER COLUMN user_name SET DEFAULT 'anonymous'::text;
+COMMIT;
+
+-- restore named (lock: ACCESS EXCLUSIVE)
+BEGIN;
+ALTER TABLE public.users ADD CONSTRAINT named CHECK ((user_name <> ''::text)) NOT VALID;
+COMMIT;
+
+-- restore named (lock: ACCESS EXCLUSIVE)
+BEGIN;
+ALTER TABLE public.users VALIDATE CONSTRAINT named;
+COMMIT;
+
+-- build users_email_user_name_key again (lock: SHARE UPDATE EXCLUSIVE)
+DROP INDEX CONCURRENTLY IF EXISTS public.users_email_user_name_key;
+CREATE UNIQUE INDEX CONCURRENTLY users_email_user_name_key ON public.users USING btree (email, user_name);
+
+-- restore users_email_user_name_key (lock: ACCESS EXCLUSIVE)
+BEGIN;
+ALTER TABLE public.users ADD CONSTRAINT users_email_user_name_key UNIQUE USING INDEX users_email_user_name_key;
+COMMIT;
+
+-- build users_name again (lock: SHARE UPDATE EXCLUSIVE)
+DROP INDEX CONCURRENTLY IF EXISTS public.users_name;
+CREATE UNIQUE INDEX CONCURRENTLY users_name ON public.users USING btree (user_name);
+
+-- repair guard (lock: SHARE ROW EXCLUSIVE)
+-- old is whole again: strays may write it
+BEGIN;
+the guard's text, see package guard;
+COMMIT;
