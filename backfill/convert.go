@@ -10,15 +10,14 @@ import (
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
 
-	"github.com/tandem-go/tandem/internal/pg"
 	"github.com/tandem-go/tandem/internal/state"
 )
 
-// batch are rows on their way through a conversion in Go, column by column as unnest takes them.
+// batch are rows to be copied by their keys, column by column as unnest takes them.
 type batch struct {
 	keys    [][]string // an array for each key column
-	sources []*string
-	targets []any
+	sources []*string  // for a conversion in Go: what was read
+	targets []any      // and what it became
 	bad     []badRow
 }
 
@@ -27,19 +26,43 @@ type badRow struct {
 	err error
 }
 
+func (b *batch) len() int {
+	if len(b.keys) == 0 {
+		return 0
+	}
+	return len(b.keys[0])
+}
+
+// slice are the rows from lo up to before hi; the bad ones go with the first.
+func (b *batch) slice(lo, hi int) *batch {
+	out := &batch{keys: make([][]string, len(b.keys))}
+	for i, column := range b.keys {
+		out.keys[i] = column[lo:hi]
+	}
+	if b.targets != nil {
+		out.sources, out.targets = b.sources[lo:hi], b.targets[lo:hi]
+	}
+	if lo == 0 {
+		out.bad = b.bad
+	}
+	return out
+}
+
+func (b *batch) key(i int) []string {
+	out := make([]string, len(b.keys))
+	for c, column := range b.keys {
+		out[c] = column[i]
+	}
+	return out
+}
+
 // copyInGo reads a stripe, converts it, and writes back what has not changed meanwhile, together with the position.
 func (r *runner) copyInGo(ctx context.Context, pos, next state.Position) (written int64, err error) {
 	b, err := r.readBatch(ctx, r.task.readSQL(pos.Low != nil, pos.Stripe, pos.Stripes), window(pos)...)
 	if err != nil {
 		return 0, err
 	}
-	err = pg.InTx(ctx, r.db, pg.Settings{LockTimeout: lockTimeout, AsyncCommit: true}, func(ctx context.Context, tx *sqlx.Tx) error {
-		if written, err = r.task.writeBack(ctx, tx, b); err != nil {
-			return err
-		}
-		return r.claim.Save(ctx, tx, next, r.claim.Rows+written)
-	})
-	return written, err
+	return r.commit(ctx, b, next)
 }
 
 func (r *runner) readBatch(ctx context.Context, text string, args ...any) (*batch, error) {
@@ -66,6 +89,13 @@ func (k *task) scanBatch(rows scannable) (*batch, error) {
 		for i := range key {
 			to = append(to, &key[i])
 		}
+		if k.exprs != nil {
+			if err := rows.Scan(to...); err != nil {
+				return nil, err
+			}
+			b.addKey(key)
+			continue
+		}
 		var text *string
 		source := k.scan()
 		if err := rows.Scan(append(to, &text, source)...); err != nil {
@@ -74,6 +104,12 @@ func (k *task) scanBatch(rows scannable) (*batch, error) {
 		b.add(k, key, text, source)
 	}
 	return b, rows.Err()
+}
+
+func (b *batch) addKey(key []string) {
+	for i, part := range key {
+		b.keys[i] = append(b.keys[i], part)
+	}
 }
 
 // add converts one row; a value that does not convert makes the row a bad one.
@@ -89,9 +125,7 @@ func (b *batch) add(k *task, key []string, text *string, source any) {
 	if raw, ok := target.([]byte); ok && k.casts[0] == "bytea" {
 		target = `\x` + hex.EncodeToString(raw) // an array element is text
 	}
-	for i, part := range key {
-		b.keys[i] = append(b.keys[i], part)
-	}
+	b.addKey(key)
 	b.sources = append(b.sources, text)
 	b.targets = append(b.targets, target)
 }
@@ -106,15 +140,22 @@ func safely[T any](convert func() (T, error)) (out T, err error) {
 	return convert()
 }
 
-// writeBack stores a batch: converted rows by compare-and-set, bad rows in tandem.bad_row.
+// writeBack stores a batch: its rows by compare-and-set, bad rows in tandem.bad_row.
 func (k *task) writeBack(ctx context.Context, tx *sqlx.Tx, b *batch) (int64, error) {
 	var written int64
-	if len(b.targets) > 0 {
+	if b.len() > 0 {
 		args := make([]any, 0, len(b.keys)+2)
 		for _, column := range b.keys {
 			args = append(args, pq.Array(column))
 		}
-		res, err := tx.ExecContext(ctx, k.writeBackSQL(), append(args, pq.Array(b.sources), pq.GenericArray{A: b.targets})...)
+		var text string
+		if k.exprs != nil {
+			text = k.updateKeysSQL()
+		} else {
+			text = k.writeBackSQL()
+			args = append(args, pq.Array(b.sources), pq.GenericArray{A: b.targets})
+		}
+		res, err := tx.ExecContext(ctx, text, args...)
 		if err != nil {
 			return 0, err
 		}

@@ -23,6 +23,14 @@ func anys(key []string) []any {
 	return out
 }
 
+// at says where in the table an error came up.
+func at(pos state.Position, err error) error {
+	if pos.Low == nil {
+		return fmt.Errorf("in the first window: %w", err)
+	}
+	return fmt.Errorf("after key %v: %w", pos.Low, err)
+}
+
 func equal(a, b []string) bool { return slices.Equal(a, b) }
 
 // countUpTo is how many rows are counted; beyond, the planner's estimate is good enough for a progress bar and costs nothing.

@@ -15,6 +15,7 @@ var (
 	ErrTaken     = state.ErrTaken   // another runner has taken over, because this one had not been heard of for 10 s
 	ErrPhase     = errors.New("not in this phase")
 	ErrLeft      = errors.New("rows keep coming without a stamp")
+	ErrBadRows   = errors.New("too many rows do not convert")
 	ErrDirection = errors.New("the pair cannot convert in this direction")
 )
 
@@ -23,6 +24,7 @@ type Options struct {
 	Reverse  bool           // copy new back to old, after switchover.Revert from Contract; defaults to old to new
 	Window   int            // rows a window, 100 to 1,000,000; defaults to 40,000
 	Stripes  int            // transactions a window, a power of two up to 64; defaults to 8. 1: plain windows
+	BadRows  int            // rows that one call sets aside before it stops with ErrBadRows; defaults to 10,000
 	Pause    time.Duration  // wait between statements, up to 5 s; defaults to none
 	Progress func(Progress) // called after each statement, from Run's goroutine; defaults to none
 }
@@ -31,6 +33,7 @@ type Options struct {
 const (
 	defaultWindow  = 40_000
 	defaultStripes = 8
+	defaultBadRows = 10_000
 	maxPause       = 5 * time.Second // half of lease, so that a pausing runner is not taken for dead
 	lease          = 10 * time.Second
 	// A batch that waits for a row lock gives up before deadlock_timeout (1 s): it, not the application, lets go.
@@ -47,7 +50,12 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Stripes == 0 {
 		o.Stripes = defaultStripes
 	}
+	if o.BadRows == 0 {
+		o.BadRows = defaultBadRows
+	}
 	switch {
+	case o.BadRows < 0:
+		return o, fmt.Errorf("options: %d bad rows: must be positive", o.BadRows)
 	case o.Window < 100 || o.Window > 1_000_000:
 		return o, fmt.Errorf("options: window of %d rows: must lie between 100 and 1,000,000", o.Window)
 	case o.Stripes < 1 || o.Stripes > 64 || o.Stripes&(o.Stripes-1) != 0:

@@ -113,7 +113,7 @@ func TestCommitFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBed(t, usersSQL(300), p)
-			b.exec(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'not row 150'; END$$;
+			b.exec(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'not row 150' USING ERRCODE = '55000'; END$$;
 				CREATE CONSTRAINT TRIGGER fail AFTER UPDATE ON users DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.id = 150) EXECUTE FUNCTION fail()`)
 			res, err := backfill.Run(t.Context(), b.db, p, backfill.Options{Window: 100, Stripes: 1})
 			require.ErrorContains(t, err, "not row 150")

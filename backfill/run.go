@@ -73,6 +73,7 @@ type runner struct {
 	task  *task
 	claim *state.Claim
 	meter *meter
+	bad   int // rows set aside by this call
 	res   Result
 }
 
@@ -125,9 +126,12 @@ func (r *runner) passes(ctx context.Context) error {
 			if err := r.begin(ctx); err != nil {
 				return err
 			}
+			if r.claim.Position.End == nil { // the table has become empty meanwhile
+				return r.finish(ctx)
+			}
 		}
 		if err := r.pass(ctx); err != nil {
-			return fmt.Errorf("after key %v: %w", r.claim.Position.Low, err)
+			return err
 		}
 		r.claim.Position = state.Position{Passed: r.claim.Position.Passed}
 	}
@@ -169,7 +173,7 @@ func (r *runner) pass(ctx context.Context) error {
 		if pos.High == nil {
 			high, err := r.nextWindow(ctx, pos)
 			if err != nil {
-				return err
+				return at(pos, err)
 			}
 			pos.High, pos.Stripe, pos.Stripes = high, 0, r.o.Stripes
 		} else if pos.Stripes != r.o.Stripes {
@@ -177,10 +181,10 @@ func (r *runner) pass(ctx context.Context) error {
 		}
 		for pos.Stripe < pos.Stripes {
 			if err := r.stripe(ctx, &pos); err != nil {
-				return err
+				return at(pos, err)
 			}
 			if err := r.pause(ctx); err != nil {
-				return err
+				return at(pos, err)
 			}
 		}
 		pos.Passed += int64(r.o.Window)
@@ -204,12 +208,18 @@ func (r *runner) stripe(ctx context.Context, pos *state.Position) error {
 		written, err = batch(ctx, *pos, next)
 		return err
 	})
+	if refused(err) {
+		written, err = 0, r.halve(ctx, *pos, next)
+	}
 	if err != nil {
 		return err
 	}
 	*pos = next
 	r.claim.Moved(next, r.claim.Rows+written)
 	r.res.Rows += written
+	if err := r.checkBad(); err != nil {
+		return err
+	}
 	r.o.Progress(r.meter.at(min(pos.Passed+int64(r.o.Window)*int64(pos.Stripe)/int64(pos.Stripes), r.claim.Total)))
 	return nil
 }

@@ -21,30 +21,40 @@ func Sweep(ctx context.Context, db *sqlx.DB, p expand.Any) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("sweep %s: %w", p.Name(), err)
 	}
-	var swept int64
-	for {
+	swept, err := r.sweepAll(ctx)
+	if err != nil {
+		return swept, fmt.Errorf("sweep %s: %w", p.Name(), err)
+	}
+	return swept, nil
+}
+
+// sweepAll halves the transaction while the server refuses a row of it, down to the one row, which sweep sets aside.
+func (r *runner) sweepAll(ctx context.Context) (swept int64, err error) {
+	for limit := sweepRows; ; {
 		var n int64
 		err := r.retry(ctx, func(ctx context.Context) (err error) {
-			n, err = r.sweep(ctx)
+			n, err = r.sweep(ctx, limit)
 			return err
 		})
-		swept += n
-		if err != nil || n == 0 {
-			if err != nil {
-				err = fmt.Errorf("sweep %s: %w", p.Name(), err)
-			}
+		switch {
+		case refused(err) && limit > 1:
+			limit /= 2
+		case err != nil || n == 0:
 			return swept, err
+		default:
+			swept += n
+			limit = min(2*limit, sweepRows)
 		}
 	}
 }
 
 // sweep takes keys off the list, locked so that two sweepers take different ones, and converts their rows in the same transaction. A row that a
 // writer changes meanwhile waits for us or is seen changed; if the writer was a stray, its key is on the list again.
-func (r *runner) sweep(ctx context.Context) (taken int64, err error) {
+func (r *runner) sweep(ctx context.Context, limit int) (taken int64, err error) {
 	k := r.task
 	err = pg.InTx(ctx, r.db, pg.Settings{LockTimeout: lockTimeout}, func(ctx context.Context, tx *sqlx.Tx) error {
 		var ids []int64
-		err := tx.SelectContext(ctx, &ids, `SELECT id FROM tandem.dirty WHERE migration = $1 ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED`, k.d.Name(), sweepRows)
+		err := tx.SelectContext(ctx, &ids, `SELECT id FROM tandem.dirty WHERE migration = $1 ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED`, k.d.Name(), limit)
 		if err != nil || len(ids) == 0 {
 			return err
 		}
@@ -61,7 +71,7 @@ func (r *runner) sweep(ctx context.Context) (taken int64, err error) {
 		if err != nil {
 			return err
 		}
-		if _, err := k.writeBack(ctx, tx, b); err != nil {
+		if err := k.store(ctx, tx, b); err != nil {
 			return err
 		}
 		taken = int64(len(ids))
@@ -69,4 +79,24 @@ func (r *runner) sweep(ctx context.Context) (taken int64, err error) {
 		return err
 	})
 	return taken, err
+}
+
+// store writes a batch; one row alone that the server refuses becomes a bad row.
+func (k *task) store(ctx context.Context, tx *sqlx.Tx, b *batch) error {
+	if b.len() != 1 {
+		_, err := k.writeBack(ctx, tx, b)
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `SAVEPOINT tandem_row`); err != nil {
+		return err
+	}
+	_, err := k.writeBack(ctx, tx, b)
+	if !refused(err) {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `ROLLBACK TO SAVEPOINT tandem_row`); err != nil {
+		return err
+	}
+	_, err = k.writeBack(ctx, tx, &batch{bad: append(b.bad, badRow{b.key(0), err})})
+	return err
 }

@@ -129,20 +129,43 @@ func (k *task) windowSQL(low bool) string {
 // updateSQL copies one stripe inside the server. The expression is on the target row, so PostgreSQL evaluates it again when a
 // concurrent write came first; the stamp then excludes the row.
 func (k *task) updateSQL(low bool, stripe, stripes int) string {
+	return "UPDATE " + k.from() + " SET " + k.sets() + " WHERE " + k.between(low) + " AND " + k.inStripe(stripe, stripes) + " AND " + k.todo
+}
+
+// updateKeysSQL is updateSQL for rows that are named by their keys: an array for each key column.
+func (k *task) updateKeysSQL() string {
+	arrays, names, same := k.keyArrays()
+	return fmt.Sprintf("UPDATE %s SET %s FROM unnest(%s) AS v(%s) WHERE %s AND %s", k.from(), k.sets(), arrays, names, same, k.todo)
+}
+
+func (k *task) sets() string {
 	var sets []string
 	for i, e := range k.exprs("t.") {
 		sets = append(sets, ident.Quote(k.target[i])+" = "+e)
 	}
-	sets = append(sets, fmt.Sprintf("%s = %d", ident.Quote(k.d.Stamp), k.stamp.Stamp()))
-	return "UPDATE " + k.from() + " SET " + strings.Join(sets, ", ") + " WHERE " + k.between(low) + " AND " + k.inStripe(stripe, stripes) + " AND " + k.todo
+	return strings.Join(append(sets, fmt.Sprintf("%s = %d", ident.Quote(k.d.Stamp), k.stamp.Stamp())), ", ")
 }
 
-// readSQL reads one stripe for a conversion in Go: key, source as text, source.
+// keyArrays joins the rows to arrays of keys: the parameters, the names of their columns in v, and the condition.
+func (k *task) keyArrays() (arrays, names, same string) {
+	var a, n, s []string
+	for i, name := range k.d.Key {
+		a = append(a, fmt.Sprintf("$%d::text[]", i+1))
+		n = append(n, fmt.Sprintf("k%d", i))
+		s = append(s, fmt.Sprintf("t.%s = v.k%d::%s", ident.Quote(name), i, k.types[i]))
+	}
+	return strings.Join(a, ", "), strings.Join(n, ", "), strings.Join(s, " AND ")
+}
+
+// readSQL reads one stripe for writeBack: key, and for a conversion in Go the source as text and as it is.
 func (k *task) readSQL(low bool, stripe, stripes int) string {
 	return k.readColumns() + " FROM " + k.from() + " WHERE " + k.between(low) + " AND " + k.inStripe(stripe, stripes) + " AND " + k.todo
 }
 
 func (k *task) readColumns() string {
+	if k.exprs != nil {
+		return "SELECT " + k.keyText()
+	}
 	source := "t." + ident.Quote(k.source[0])
 	return "SELECT " + k.keyText() + ", " + source + "::text, " + source
 }
@@ -150,16 +173,11 @@ func (k *task) readColumns() string {
 // writeBackSQL writes converted values where the row is still as it was read: its source has the same text and it is still to be done. Parameters: an array for each
 // key column, then source texts, then targets.
 func (k *task) writeBackSQL() string {
-	var arrays, names, same []string
-	for i, name := range k.d.Key {
-		arrays = append(arrays, fmt.Sprintf("$%d::text[]", i+1))
-		names = append(names, fmt.Sprintf("k%d", i))
-		same = append(same, fmt.Sprintf("t.%s = v.k%d::%s", ident.Quote(name), i, k.types[i]))
-	}
-	n := len(arrays)
+	arrays, names, same := k.keyArrays()
+	n := len(k.d.Key)
 	return fmt.Sprintf("UPDATE %s SET %s = v.target::%s, %s = %d FROM unnest(%s, $%d::text[], $%d::text[]) AS v(%s, source, target) WHERE %s AND t.%s::text IS NOT DISTINCT FROM v.source AND %s",
 		k.from(), ident.Quote(k.target[0]), k.casts[0], ident.Quote(k.d.Stamp), k.stamp.Stamp(),
-		strings.Join(arrays, ", "), n+1, n+2, strings.Join(names, ", "), strings.Join(same, " AND "), ident.Quote(k.source[0]), k.todo)
+		arrays, n+1, n+2, names, same, ident.Quote(k.source[0]), k.todo)
 }
 
 // todoSQL tells whether rows are still to be done. It reads the whole table.

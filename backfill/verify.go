@@ -35,7 +35,7 @@ const keptDifferences = 1000
 // Verify compares the two columns of every row, in windows, NULL-safe: a row without a stamp differs, and so does a row whose new value is not forward of the old
 // one, or whose old value is not backward of the new one (where the pair has BackwardSQL). Rows of Contract are left out: there old is
 // stale by design. The result is noted for the gate to Switch, and the keys go to tandem.mismatch in place of the last verification's.
-// It takes no lock but ACCESS SHARE. Errors: ErrRunning, ErrTaken, expand.ErrRedeclare.
+// It takes no lock but ACCESS SHARE. Errors: ErrPhase before Migrate and in Complete, ErrRunning, ErrTaken, expand.ErrRedeclare.
 func Verify(ctx context.Context, db *sqlx.DB, p expand.Any, o VerifyOptions) (Report, error) {
 	report, err := verify(ctx, db, p, o)
 	if err != nil {
@@ -82,11 +82,11 @@ func (v *verifier) pass(ctx context.Context) error {
 	for pos.End != nil && !equal(pos.Low, pos.End) {
 		high, err := v.nextWindow(ctx, pos)
 		if err != nil {
-			return err
+			return at(pos, err)
 		}
 		pos.High = high
 		if err := v.window(ctx, pos); err != nil {
-			return fmt.Errorf("after key %v: %w", pos.Low, err)
+			return at(pos, err)
 		}
 		pos.Low, pos.High = high, nil
 		v.o.Progress(v.meter.at(v.report.Rows))

@@ -152,3 +152,24 @@ func TestVerifyLeavesReadsAlone(t *testing.T) {
 	require.Equal(t, 2, b.number(`SELECT count(*) FROM tandem.mismatch`))
 	require.Equal(t, []string{"10 rows, 0 differences"}, b.texts(`SELECT detail FROM tandem.event WHERE kind = 'verify'`))
 }
+
+// A run that finds nothing to do leaves the verification in force; one that writes a row does not.
+func TestVerificationOutlivesAnIdleRun(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, usersSQL(250), fullName)
+	b.run()
+	b.verified(250)
+	open := func() (names []string) {
+		gates, err := switchover.Gates(t.Context(), b.db, fullName.Name(), switchover.Switch, switchover.Options{Quiet: switchover.None})
+		require.NoError(t, err)
+		for _, g := range gates {
+			names = append(names, g.Name)
+		}
+		return names
+	}
+	b.run()
+	require.NotContains(t, open(), "verify")
+	b.exec(`UPDATE users SET full_name_stamp = NULL WHERE id = 1`)
+	b.run()
+	require.Contains(t, open(), "verify")
+}

@@ -22,9 +22,9 @@ func (w *work) finish(ctx context.Context) ([]expand.Step, error) {
 		if r.NotNull && !c.NotNull {
 			steps = append(steps, notNull(w.d, name, "")...)
 		}
-		if r.Default != "" && c.Default != r.Default && w.d.Types == nil {
+		if want := w.newDefault(); want != "" && c.Default == "" {
 			steps = append(steps, expand.Step{Name: "default of new", Lock: "ACCESS EXCLUSIVE", Why: "metadata only",
-				SQL: []string{"ALTER TABLE " + w.d.Table.SQL() + " ALTER COLUMN " + ident.Quote(name) + " SET DEFAULT " + r.Default}})
+				SQL: []string{"ALTER TABLE " + w.d.Table.SQL() + " ALTER COLUMN " + ident.Quote(name) + " SET DEFAULT " + want}})
 		}
 	}
 	uniques, err := catalog.Uniques(ctx, w.db, w.table, w.d)
@@ -44,6 +44,18 @@ func (w *work) finish(ctx context.Context) ([]expand.Step, error) {
 	}
 	s.Also = w.note(r)
 	return append(steps, s), nil
+}
+
+// newDefault is forward of old's default; "" if there was none, or if only Go could convert it: then the gate to Complete asks for it.
+func (w *work) newDefault() string {
+	switch {
+	case w.m.Relaxed.Default == "", w.d.Types == nil:
+		return w.m.Relaxed.Default
+	case w.d.HasForward():
+		return w.d.ForwardOf(w.m.Relaxed.Default)
+	default:
+		return ""
+	}
 }
 
 // dropStep is one transaction: guard, old and stamp go, and the twins take the names.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -49,7 +51,7 @@ type Options struct {
 }
 
 // gatePoll is how often Wait asks again.
-const gatePoll = 200 * time.Millisecond
+const gatePoll = 500 * time.Millisecond
 
 func (o Options) withDefaults() (Options, ddl.Options, error) {
 	for _, d := range []struct {
@@ -66,6 +68,9 @@ func (o Options) withDefaults() (Options, ddl.Options, error) {
 		}
 	}
 	for gate, reason := range o.Waive {
+		if !slices.Contains(gateNames, gate) {
+			return o, ddl.Options{}, fmt.Errorf("options: there is no gate %q to waive; there are %s", gate, strings.Join(gateNames, ", "))
+		}
 		if reason == "" {
 			return o, ddl.Options{}, fmt.Errorf("options: gate %q is waived without a reason", gate)
 		}
@@ -86,13 +91,14 @@ func Advance(ctx context.Context, db *sqlx.DB, migration string, to Phase, o Opt
 	if err != nil {
 		return fmt.Errorf("advance %s: %w", migration, err)
 	}
-	m, err := waitForGates(ctx, db, migration, to, o)
+	m, waived, err := waitForGates(ctx, db, migration, to, o)
 	if err != nil {
 		return fmt.Errorf("advance %s: %w", migration, err)
 	}
 	if to == Complete && o.Within == nil {
 		return fmt.Errorf("advance %s: to Complete only with the drop of old: run contract.Apply with Drop: %w", migration, ErrStep)
 	}
+	o.Waive = waived
 	if err := move(ctx, db, m, to, "advance", o, locks); err != nil {
 		return fmt.Errorf("advance %s from %s to %s: %w", migration, m.Phase, to, err)
 	}
@@ -106,7 +112,7 @@ func Gates(ctx context.Context, db *sqlx.DB, migration string, to Phase, o Optio
 		return nil, err
 	}
 	o.Wait = false
-	_, err = waitForGates(ctx, db, migration, to, o)
+	_, _, err = waitForGates(ctx, db, migration, to, o)
 	var refused *GateError
 	if errors.As(err, &refused) {
 		return refused.Gates, nil
@@ -114,29 +120,30 @@ func Gates(ctx context.Context, db *sqlx.DB, migration string, to Phase, o Optio
 	return nil, err
 }
 
-// waitForGates returns the migration as it was when its gates were open.
-func waitForGates(ctx context.Context, db *sqlx.DB, migration string, to Phase, o Options) (*state.Migration, error) {
+// waitForGates returns the migration as it was when its gates were open, and which of them were waived.
+func waitForGates(ctx context.Context, db *sqlx.DB, migration string, to Phase, o Options) (m *state.Migration, waived map[string]string, err error) {
+	var refused error // joined to the error when ctx ends in the middle of a later question
 	for {
 		m, err := state.Load(ctx, db, migration)
 		if err != nil {
-			return nil, err
+			return nil, nil, errors.Join(err, refused)
 		}
 		if to != m.Phase+1 {
-			return nil, fmt.Errorf("%s is in %s: %s does not follow it: %w", migration, m.Phase, to, ErrStep)
+			return nil, nil, fmt.Errorf("%s is in %s: %s does not follow it: %w", migration, m.Phase, to, ErrStep)
 		}
-		gates, err := ask(ctx, db, m, to, o)
+		gates, waived, err := ask(ctx, db, m, to, o)
 		if err != nil {
-			return nil, err
+			return nil, nil, errors.Join(err, refused)
 		}
 		if len(gates) == 0 {
-			return m, nil
+			return m, waived, nil
 		}
-		refused := &GateError{Migration: migration, From: m.Phase, To: to, Gates: gates}
+		refused = &GateError{Migration: migration, From: m.Phase, To: to, Gates: gates}
 		if !o.Wait {
-			return nil, refused
+			return nil, nil, refused
 		}
 		if err := pg.Sleep(ctx, gatePoll); err != nil {
-			return nil, fmt.Errorf("%w: %w", err, refused)
+			return nil, nil, fmt.Errorf("%w: %w", err, refused)
 		}
 	}
 }

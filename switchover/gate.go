@@ -59,31 +59,36 @@ var gatesOf = map[Phase][]func(*asker, context.Context) error{
 	Migrate:  {(*asker).guard, (*asker).members},
 	Switch:   {(*asker).guard, (*asker).passes, (*asker).dirty, (*asker).badRows, (*asker).strays, (*asker).twins, (*asker).statistics, (*asker).members},
 	Contract: {(*asker).guard, (*asker).reversed, (*asker).soak, (*asker).differences, (*asker).dirty, (*asker).strays, (*asker).nullable, (*asker).members},
-	Complete: {(*asker).soak, (*asker).dependents, (*asker).unstamped, (*asker).members},
+	Complete: {(*asker).soak, (*asker).defaulted, (*asker).dependents, (*asker).unstamped, (*asker).members},
 }
 
-// ask returns what is missing for the step, waived gates left out.
-func ask(ctx context.Context, db *sqlx.DB, m *state.Migration, to Phase, o Options) ([]Gate, error) {
+// gateNames are all names that a Gate can have, and that Waive may therefore name.
+var gateNames = []string{"columns", "guard", "members", "backfill", "verify", "dirty", "bad-rows", "strays", "twins", "statistics", "reversed",
+	"soak", "differences", "nullable", "default", "dependents", "mentions", "unstamped"}
+
+// ask returns what is missing for the step, and of that what is waived, with the reasons.
+func ask(ctx context.Context, db *sqlx.DB, m *state.Migration, to Phase, o Options) (open []Gate, waived map[string]string, err error) {
 	a := &asker{db: db, o: o, m: m, to: to}
-	var err error
 	if a.table, err = catalog.Read(ctx, db, m.Definition.Table); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if a.count, err = state.Count(ctx, db, m.Name); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, question := range gatesOf[to] {
 		if err := question(a, ctx); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	open := a.gates[:0]
+	waived = map[string]string{}
 	for _, g := range a.gates {
-		if o.Waive[g.Name] == "" || !g.Waivable {
+		if reason := o.Waive[g.Name]; reason != "" && g.Waivable {
+			waived[g.Name] = reason
+		} else {
 			open = append(open, g)
 		}
 	}
-	return open, nil
+	return open, waived, nil
 }
 
 func (a *asker) columns(context.Context) error {
@@ -137,7 +142,7 @@ func (a *asker) passes(ctx context.Context) error {
 		a.add(true, "verify", "not done: run backfill.Verify")
 	case verified.Differences > 0:
 		a.add(true, "verify", "%d rows differ, listed in tandem.mismatch: repair them and run backfill.Verify again", verified.Differences)
-	case backfilled.FinishedAt != nil && verified.StartedAt.Before(*backfilled.FinishedAt):
+	case backfilled.WrittenAt != nil && verified.StartedAt.Before(*backfilled.WrittenAt):
 		a.add(true, "verify", "older than the backfill: run backfill.Verify again")
 	}
 	return nil
@@ -209,6 +214,17 @@ func (a *asker) nullable(context.Context) error {
 	for _, name := range a.m.Definition.Old {
 		if c := a.table.Column(name); c != nil && c.NotNull {
 			a.add(false, "nullable", "column %s is NOT NULL, an INSERT that omits it would fail: run contract.Apply with Relax", ident.Quote(name))
+		}
+	}
+	return nil
+}
+
+// defaulted asks after a default that nobody could convert: contract.Apply with Finish does so only where there is a SQL forward.
+func (a *asker) defaulted(context.Context) error {
+	for _, name := range a.m.Definition.New {
+		if c := a.table.Column(name); a.m.Relaxed.Default != "" && c != nil && c.Default == "" {
+			a.add(true, "default", "old had DEFAULT %s, new has none: run contract.Apply with Finish, or, where only Go converts, ALTER TABLE %s ALTER COLUMN %s SET DEFAULT ...",
+				a.m.Relaxed.Default, a.table, ident.Quote(name))
 		}
 	}
 	return nil

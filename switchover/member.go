@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"maps"
 	randv2 "math/rand/v2"
 	"os"
 	"path/filepath"
@@ -53,6 +54,7 @@ type Member struct {
 	acked    map[string]int64
 
 	differences chan Difference
+	told        map[string]time.Time // of flush: when a row was told of
 	dropped     atomic.Int64
 	kick        chan struct{} // an old snapshot has drained: acknowledge now
 	stop        context.CancelFunc
@@ -83,6 +85,7 @@ func Join(ctx context.Context, db *sqlx.DB, o JoinOptions) (*Member, error) {
 		db: db, options: o,
 		row:         state.Member{ID: hex.EncodeToString(id), Service: o.Service, Build: o.Build, Host: host, PID: os.Getpid()},
 		differences: make(chan Difference, differenceBuffer),
+		told:        map[string]time.Time{},
 		kick:        make(chan struct{}, 1),
 		done:        make(chan struct{}),
 	}
@@ -178,16 +181,20 @@ func (m *Member) Report(d Difference) {
 	}
 }
 
-// flush stores the differences that wait, one for each key.
+// toldAgain is when a row that still differs is told of again, and what bounds the memory of it.
+const toldAgain = time.Minute
+
+// flush stores the differences that wait, a row and phase at most once in toldAgain.
 func (m *Member) flush(ctx context.Context) {
 	var list []state.Mismatch
-	seen := map[string]bool{}
+	now := time.Now()
+	maps.DeleteFunc(m.told, func(_ string, at time.Time) bool { return now.Sub(at) > toldAgain })
 	for {
 		select {
 		case d := <-m.differences:
-			id := fmt.Sprintf("%s %q", d.Migration, d.Key)
-			if !seen[id] {
-				seen[id] = true
+			id := fmt.Sprintf("%s %s %q", d.Migration, d.Phase, d.Key)
+			if m.told[id].IsZero() {
+				m.told[id] = now
 				list = append(list, state.Mismatch{Migration: d.Migration, Key: d.Key, Detail: d.Detail, Phase: d.Phase, Source: "read", Member: m.row.String()})
 			}
 			continue
@@ -199,6 +206,7 @@ func (m *Member) flush(ctx context.Context) {
 		return
 	}
 	if err := state.Mismatches(ctx, m.db, list); err != nil {
+		clear(m.told)
 		m.options.Log.ErrorContext(ctx, "tandem: differences between old and new were seen and could not be stored", "count", len(list), "error", err)
 		return
 	}

@@ -95,7 +95,7 @@ func statusOf(ctx context.Context, db *sqlx.DB, m *state.Migration, o Options) (
 		return s, nil
 	}
 	o.Wait = false
-	_, err = waitForGates(ctx, db, m.Name, m.Phase+1, o)
+	_, _, err = waitForGates(ctx, db, m.Name, m.Phase+1, o)
 	var refused *GateError
 	if errors.As(err, &refused) {
 		s.Blocks, err = refused.Gates, nil

@@ -39,13 +39,24 @@ func (d Definition) HasForward() bool { return len(d.Forward) > 0 }
 // HasBackward tells whether SQL can turn new into old.
 func (d Definition) HasBackward() bool { return len(d.Backward) > 0 }
 
-// ForwardSQL returns an expression for each new column; prefix qualifies the old columns: `NEW.`, `t.` or nothing.
+// ForwardSQL returns an expression for each new column; prefix qualifies the old columns: `NEW.`, `t.` or nothing. A length in the type is
+// left to the assignment, which refuses a value that is too long where a cast would cut it.
 func (d Definition) ForwardSQL(prefix string) []string {
 	out := expressions(d.Forward, prefix)
 	for i := range min(len(out), len(d.Types)) { // where only Go converts there are types and no expressions
-		out[i] = "CAST(" + out[i] + " AS " + d.Types[i] + ")"
+		out[i] = "CAST(" + out[i] + " AS " + unmodified(d.Types[i]) + ")"
 	}
 	return out
+}
+
+// ForwardOf is the expression for the first new column in which another expression stands for every old column.
+func (d Definition) ForwardOf(old string) string {
+	d.Forward = slices.Clone(d.Forward)
+	for i, e := range d.Forward {
+		// Check has refused text that does not parse
+		d.Forward[i], _ = fragment.Expand(e, func(string) (string, error) { return "(" + old + ")", nil })
+	}
+	return d.ForwardSQL("")[0]
 }
 
 // BackwardSQL returns an expression for each old column; prefix qualifies the new columns.

@@ -29,8 +29,8 @@ func Retry(ctx context.Context, b Backoff, again func(error) bool, fn func(ctx c
 
 func (b Backoff) wait(attempt int) time.Duration {
 	limit := b.Max
-	if attempt < 30 && b.Base<<attempt < b.Max {
-		limit = b.Base << attempt
+	if factor := time.Duration(1) << min(attempt, 40); b.Base < b.Max/factor {
+		limit = b.Base * factor
 	}
 	if limit <= 0 {
 		return 0

@@ -90,7 +90,7 @@ func (c *Claim) Restart(ctx context.Context, db sqlx.ExtContext, end []string, t
 
 // Save writes the position, in the transaction that writes the rows. The claim itself is moved by Moved, once that is committed.
 func (c *Claim) Save(ctx context.Context, tx sqlx.ExtContext, p Position, rows int64) error {
-	return c.write(ctx, tx, `position = $4, rows = $5`, p, rows)
+	return c.write(ctx, tx, `position = $4, written_at = CASE WHEN rows = $5 THEN written_at ELSE clock_timestamp() END, rows = $5`, p, rows)
 }
 
 // Moved says that what Save wrote is committed.

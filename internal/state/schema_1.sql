@@ -53,6 +53,7 @@ CREATE TABLE tandem.backfill (
 	total       bigint NOT NULL DEFAULT 0,                -- estimate at the start
 	started_at  timestamptz NOT NULL DEFAULT now(),
 	updated_at  timestamptz NOT NULL DEFAULT now(),
+	written_at  timestamptz,                              -- when rows changed last
 	finished_at timestamptz,
 	PRIMARY KEY (migration, kind)
 );
