@@ -3,7 +3,6 @@ package backfill
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"reflect"
 
@@ -58,30 +57,20 @@ func (b *batch) key(i int) []string {
 
 // copyInGo reads a stripe, converts it, and writes back what has not changed meanwhile, together with the position.
 func (r *runner) copyInGo(ctx context.Context, pos, next state.Position) (written int64, err error) {
-	b, err := r.readBatch(ctx, r.task.readSQL(pos.Low != nil, pos.Stripe, pos.Stripes), window(pos)...)
+	b, err := r.task.readBatch(ctx, r.db, r.task.readSQL(pos.Low != nil, pos.Stripe, pos.Stripes), window(pos)...)
 	if err != nil {
 		return 0, err
 	}
 	return r.commit(ctx, b, next)
 }
 
-func (r *runner) readBatch(ctx context.Context, text string, args ...any) (*batch, error) {
-	rows, err := r.db.QueryContext(ctx, text, args...)
+// readBatch reads rows as readSQL selects them, and converts them.
+func (k *task) readBatch(ctx context.Context, q sqlx.QueryerContext, text string, args ...any) (*batch, error) {
+	rows, err := q.QueryContext(ctx, text, args...)
 	if err != nil {
 		return nil, err
 	}
-	b, err := r.task.scanBatch(rows)
-	return b, errors.Join(err, rows.Close())
-}
-
-// scannable is the part of *sql.Rows that a batch is read from.
-type scannable interface {
-	Next() bool
-	Scan(...any) error
-	Err() error
-}
-
-func (k *task) scanBatch(rows scannable) (*batch, error) {
+	defer rows.Close()
 	b := &batch{keys: make([][]string, len(k.types))}
 	for rows.Next() {
 		key := make([]string, len(k.types))

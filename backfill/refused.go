@@ -23,7 +23,7 @@ func refused(err error) bool {
 func (r *runner) halve(ctx context.Context, pos, next state.Position) error {
 	var b *batch
 	err := r.retry(ctx, func(ctx context.Context) (err error) {
-		b, err = r.readBatch(ctx, r.task.readSQL(pos.Low != nil, pos.Stripe, pos.Stripes), window(pos)...)
+		b, err = r.task.readBatch(ctx, r.db, r.task.readSQL(pos.Low != nil, pos.Stripe, pos.Stripes), window(pos)...)
 		return err
 	})
 	if err != nil {

@@ -73,6 +73,7 @@ func BenchmarkRepository(b *testing.B) {
 
 // inTurn runs the two in blocks, ours and theirs by turns, b.N operations each.
 func inTurn(b *testing.B, ours, theirs func(i int) error) {
+	b.Helper()
 	const block = 50
 	var times, allocs [2][]float64
 	for i := 0; i < b.N; i += block {

@@ -32,7 +32,7 @@ func (p *Pair[O, N]) bind(field reflect.Type) (binding, error) {
 }
 
 func (p *Pair[O, N]) write(ph switchover.Phase, field any, stamp int32, args []any) ([]any, error) {
-	v := *field.(*N)
+	v := *field.(*N) //nolint:errcheck // bind has checked the field's type
 	boxed := argument(v)
 	if ph.WritesOld() {
 		if p.def.Identity() {
@@ -94,7 +94,7 @@ func (r *rowReader[O, N]) finish(field any) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	*field.(*N) = v
+	*field.(*N) = v //nolint:errcheck // bind has checked the field's type
 	return difference, nil
 }
 

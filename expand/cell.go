@@ -69,11 +69,14 @@ func argument(v any) any {
 func equalBytes[N any](a, b N) bool {
 	switch v := any(a).(type) {
 	case string: // the common case, without the allocations of the last line
-		return v == any(b).(string)
+		w, ok := any(b).(string)
+		return ok && v == w
 	case int64:
-		return v == any(b).(int64)
+		w, ok := any(b).(int64)
+		return ok && v == w
 	case time.Time:
-		return v.Equal(any(b).(time.Time))
+		w, ok := any(b).(time.Time)
+		return ok && v.Equal(w)
 	}
 	return reflect.DeepEqual(a, b) || isNaN(a) && isNaN(b)
 }

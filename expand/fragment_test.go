@@ -60,17 +60,17 @@ func TestFragmentsInSQL(t *testing.T) {
 		require.NoError(t, expand.InTx(b.ctx, b.db, b.member, nil, func(ctx context.Context, tx *expand.Tx) error {
 			p, err := users.In(tx)
 			require.NoError(t, err)
-			handWritten(t, ctx, tx.Tx, p, int64(10*i))
+			handWritten(ctx, t, tx.Tx, p, int64(10*i))
 			return nil
 		}))
 		require.NoError(t, users.Do(b.ctx, b.member, func(p *expand.Pinned[string, string]) error {
-			handWritten(t, b.ctx, b.db, p, int64(10*i+5))
+			handWritten(b.ctx, t, b.db, p, int64(10*i+5))
 			return nil
 		}))
 	}
 }
 
-func handWritten(t *testing.T, ctx context.Context, ext sqlx.ExtContext, p *expand.Pinned[string, string], first int64) {
+func handWritten(ctx context.Context, t *testing.T, ext sqlx.ExtContext, p *expand.Pinned[string, string], first int64) {
 	t.Helper()
 	value := func(s string) expand.Value[string, string] {
 		v, err := p.Value(s + " " + p.Phase().String() + string(rune('a'+first)))

@@ -134,7 +134,10 @@ type Any interface {
 	Name() string
 	Definition() Definition
 	Err() error
-	// Conversion returns the Go conversions with their types erased, for package backfill.
+	// cellOf undoes the erasure: only what ScanOld and ScanNew made comes back.
+func cellOf[T any](scanned any) Cell[T] { return *scanned.(*Cell[T]) } //nolint:errcheck // see above
+
+// Conversion returns the Go conversions with their types erased, for package backfill.
 	Conversion() Conversion
 
 	bind(field reflect.Type) (binding, error)
@@ -149,27 +152,30 @@ type Conversion struct {
 	Equal    func(old, new any) (bool, error) // whether new, from ScanNew, is forward of old, from ScanOld
 }
 
+// cellOf undoes the erasure: only what ScanOld and ScanNew made comes back.
+func cellOf[T any](scanned any) Cell[T] { return *scanned.(*Cell[T]) } //nolint:errcheck // see above
+
 // Conversion returns the Go conversions with their types erased.
 func (p *Pair[O, N]) Conversion() Conversion {
 	c := Conversion{
 		ScanOld: func() any { return new(Cell[O]) },
 		ScanNew: func() any { return new(Cell[N]) },
 		Forward: func(scanned any) (any, error) {
-			n, err := p.forwardCell(*scanned.(*Cell[O]))
+			n, err := p.forwardCell(cellOf[O](scanned))
 			return argument(n), err
 		},
 		Equal: func(old, new any) (bool, error) {
-			want, err := p.forwardCell(*old.(*Cell[O]))
+			want, err := p.forwardCell(cellOf[O](old))
 			if err != nil {
 				return false, err
 			}
-			have, err := valueOf(p.def.New[0], *new.(*Cell[N]))
+			have, err := valueOf(p.def.New[0], cellOf[N](new))
 			return err == nil && p.equal(want, have), nil
 		},
 	}
 	if p.backward != nil {
 		c.Backward = func(scanned any) (any, error) {
-			n, err := valueOf(p.Name(), *scanned.(*Cell[N]))
+			n, err := valueOf(p.Name(), cellOf[N](scanned))
 			if err != nil {
 				return nil, err
 			}

@@ -30,9 +30,9 @@ func TestRepositoryInEveryPhase(t *testing.T) {
 		if ph == switchover.Switch {
 			b.db.MustExec(`CREATE UNIQUE INDEX ON users (full_name)`) // the twin that the gate to Switch asks for
 		}
-		exercise(t, b.ctx, r, "plain "+ph.String())
+		exercise(b.ctx, t, r, "plain "+ph.String())
 		require.NoError(t, r.InTx(b.ctx, nil, func(ctx context.Context, tx *expand.Tx) error {
-			exercise(t, ctx, r.In(tx), "tx "+ph.String())
+			exercise(ctx, t, r.In(tx), "tx "+ph.String())
 			return nil
 		}))
 	}
@@ -41,34 +41,34 @@ func TestRepositoryInEveryPhase(t *testing.T) {
 	require.LessOrEqual(t, strays, 10, "only the writes of Start go around the guard")
 }
 
-func exercise(t *testing.T, ctx context.Context, r *expand.Repository[user], name string) {
+func exercise(ctx context.Context, t *testing.T, r *expand.Repository[user], name string) {
 	t.Helper()
 	u := user{FullName: name}
 	require.NoError(t, r.Insert(ctx, &u))
 	require.NotZero(t, u.ID, "the generated key is read back")
 	require.Equal(t, "none", u.Email, "the default is read back")
-	requireUser(t, ctx, r, u)
+	requireUser(ctx, t, r, u)
 
 	many := []*user{{FullName: name + " 1", Email: "e1"}, {FullName: name + " 2"}, {FullName: name + " 3"}}
 	require.NoError(t, r.InsertMany(ctx, many))
 	for _, m := range many {
-		requireUser(t, ctx, r, *m)
+		requireUser(ctx, t, r, *m)
 	}
 
 	note := "a note"
 	u.FullName, u.Note = name+" changed", &note
 	require.NoError(t, r.Update(ctx, &u))
-	requireUser(t, ctx, r, u)
+	requireUser(ctx, t, r, u)
 	u.Email = "elsewhere"
 	require.NoError(t, r.UpdateColumns(ctx, &u, "email"))
 	u.FullName += " again"
 	require.NoError(t, r.UpdateColumns(ctx, &u, "full_name"))
-	requireUser(t, ctx, r, u)
+	requireUser(ctx, t, r, u)
 
 	up := user{FullName: u.FullName, Email: "upserted"}
 	require.NoError(t, r.Upsert(ctx, &up, "full_name"))
 	u.Email, u.Note = "upserted", nil
-	requireUser(t, ctx, r, u)
+	requireUser(ctx, t, r, u)
 
 	list, err := r.Select(ctx, `WHERE {full_name} LIKE $1 || '%' AND note IS NULL ORDER BY {full_name} DESC LIMIT 2`, users.Arg(name))
 	require.NoError(t, err)
@@ -81,7 +81,7 @@ func exercise(t *testing.T, ctx context.Context, r *expand.Repository[user], nam
 	require.ErrorIs(t, r.Update(ctx, &u), sql.ErrNoRows)
 }
 
-func requireUser(t *testing.T, ctx context.Context, r *expand.Repository[user], want user) {
+func requireUser(ctx context.Context, t *testing.T, r *expand.Repository[user], want user) {
 	t.Helper()
 	got, err := r.Get(ctx, want.ID)
 	require.NoError(t, err)
@@ -198,7 +198,7 @@ func TestPhaseMovesUnderARepository(t *testing.T) {
 			u.FullName = "third"
 			require.NoError(t, r.Update(b.ctx, &u))
 			require.Equal(t, step.actual, b.member.Phase(users.Name()))
-			requireUser(t, b.ctx, r, u)
+			requireUser(b.ctx, t, r, u)
 		})
 	}
 }

@@ -20,7 +20,7 @@ import (
 // DefaultLease is how long a silent member still counts as live. No safety depends on it: it only decides whom a gate waits for.
 const DefaultLease = 30 * time.Second
 
-// None, as a duration of Options, means no time at all, where zero means the default.
+// None as a duration of Options means no time at all, where zero means the default.
 const None time.Duration = -1
 
 // ErrStep is in the chain of the error when the phase cannot follow the present one, or somebody else has moved the migration meanwhile.

@@ -121,9 +121,7 @@ func (s Step) run(db *sqlx.DB, o Options) func(context.Context) error {
 		}
 	}
 	return func(ctx context.Context) error {
-		return pg.InTx(ctx, db, pg.Settings{LockTimeout: o.LockTimeout}, func(ctx context.Context, tx *sqlx.Tx) error {
-			return s.Exec(ctx, tx)
-		})
+		return pg.InTx(ctx, db, pg.Settings{LockTimeout: o.LockTimeout}, s.Exec)
 	}
 }
 

@@ -81,12 +81,12 @@ func (s Spec) table() string { return s.Definition.Table.SQL() }
 
 func (s Spec) stamp(row string) string { return row + ident.Quote(s.Definition.Stamp) }
 
-// differ says that the columns of two rows differ. For most types IS DISTINCT FROM is exact and cheap; where = is loose, the
+// differ says that the columns of NEW and OLD differ. For most types IS DISTINCT FROM is exact and cheap; where = is loose, the
 // binary image of the values is compared (record_image_ne), which also works for types that have no = at all.
-func (s Spec) differ(columns []string, a, b string) string {
+func (s Spec) differ(columns []string) string {
 	var terms []string
 	for _, c := range columns {
-		terms = append(terms, s.distinct(c, a+ident.Quote(c), b+ident.Quote(c)))
+		terms = append(terms, s.distinct(c, "NEW."+ident.Quote(c), "OLD."+ident.Quote(c)))
 	}
 	return strings.Join(terms, " OR ")
 }
@@ -130,7 +130,7 @@ func (s Spec) insertTrigger(mode Mode) string {
 func (s Spec) updateTrigger(mode Mode) string {
 	from, to := mode.Admits()
 	d := s.Definition
-	changed := s.differ(d.Old, "NEW.", "OLD.") + " OR " + s.differ(d.New, "NEW.", "OLD.")
+	changed := s.differ(d.Old) + " OR " + s.differ(d.New)
 	newStamp, oldStamp := s.stamp("NEW."), s.stamp("OLD.")
 	bad := "(" + between(newStamp, from, to) + ") IS NOT TRUE"
 	if mode == Repair {

@@ -53,7 +53,7 @@ func (s Spec) updateFunction() string {
 	fmt.Fprintf(&b, "  IF %s IS DISTINCT FROM %s THEN\n    %s\n  END IF;\n", s.stamp("NEW."), s.stamp("OLD."), s.raiseStale())
 	fmt.Fprintf(&b, "  PERFORM tandem.record_stray(%s, 'update');\n", ident.Literal(d.Name()))
 	declare := fmt.Sprintf("DECLARE\n  old_changed boolean := %s;\n  new_changed boolean := %s;\n",
-		s.differ(d.Old, "NEW.", "OLD."), s.differ(d.New, "NEW.", "OLD."))
+		s.differ(d.Old), s.differ(d.New))
 	// both written and not in step: which one was meant cannot be known
 	b.WriteString("  IF old_changed AND new_changed THEN\n")
 	if d.HasForward() {

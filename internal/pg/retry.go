@@ -29,8 +29,8 @@ func Retry(ctx context.Context, b Backoff, again func(error) bool, fn func(ctx c
 
 func (b Backoff) wait(attempt int) time.Duration {
 	limit := b.Max
-	if factor := time.Duration(1) << min(attempt, 40); b.Base < b.Max/factor {
-		limit = b.Base * factor
+	if attempt < 40 && b.Base < b.Max>>attempt { // so Base << attempt does not overflow
+		limit = b.Base << attempt
 	}
 	if limit <= 0 {
 		return 0
