@@ -134,9 +134,6 @@ type Any interface {
 	Name() string
 	Definition() Definition
 	Err() error
-	// cellOf undoes the erasure: only what ScanOld and ScanNew made comes back.
-func cellOf[T any](scanned any) Cell[T] { return *scanned.(*Cell[T]) } //nolint:errcheck // see above
-
 // Conversion returns the Go conversions with their types erased, for package backfill.
 	Conversion() Conversion
 
