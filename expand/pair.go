@@ -134,7 +134,7 @@ type Any interface {
 	Name() string
 	Definition() Definition
 	Err() error
-// Conversion returns the Go conversions with their types erased, for package backfill.
+	// Conversion returns the Go conversions with their types erased, for package backfill.
 	Conversion() Conversion
 
 	bind(field reflect.Type) (binding, error)
@@ -149,8 +149,8 @@ type Conversion struct {
 	Equal    func(old, new any) (bool, error) // whether new, from ScanNew, is forward of old, from ScanOld
 }
 
-// cellOf undoes the erasure: only what ScanOld and ScanNew made comes back.
-func cellOf[T any](scanned any) Cell[T] { return *scanned.(*Cell[T]) } //nolint:errcheck // see above
+// erased undoes the erasure: only what ScanOld and ScanNew made comes back.
+func erased[T any](scanned any) Cell[T] { return *scanned.(*Cell[T]) } //nolint:errcheck // see above
 
 // Conversion returns the Go conversions with their types erased.
 func (p *Pair[O, N]) Conversion() Conversion {
@@ -158,21 +158,21 @@ func (p *Pair[O, N]) Conversion() Conversion {
 		ScanOld: func() any { return new(Cell[O]) },
 		ScanNew: func() any { return new(Cell[N]) },
 		Forward: func(scanned any) (any, error) {
-			n, err := p.forwardCell(cellOf[O](scanned))
+			n, err := p.forwardCell(erased[O](scanned))
 			return argument(n), err
 		},
 		Equal: func(old, new any) (bool, error) {
-			want, err := p.forwardCell(cellOf[O](old))
+			want, err := p.forwardCell(erased[O](old))
 			if err != nil {
 				return false, err
 			}
-			have, err := valueOf(p.def.New[0], cellOf[N](new))
+			have, err := valueOf(p.def.New[0], erased[N](new))
 			return err == nil && p.equal(want, have), nil
 		},
 	}
 	if p.backward != nil {
 		c.Backward = func(scanned any) (any, error) {
-			n, err := valueOf(p.Name(), cellOf[N](scanned))
+			n, err := valueOf(p.Name(), erased[N](scanned))
 			if err != nil {
 				return nil, err
 			}
