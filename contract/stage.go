@@ -124,7 +124,7 @@ func load(ctx context.Context, db *sqlx.DB, p expand.Any, stage Stage) (*work, e
 		return nil, fmt.Errorf("%s %s: %w: it is in %s, %s belongs to %s", stage, p.Name(), ErrPhase, w.m.Phase, stage, want)
 	}
 	if w.table, err = catalog.Read(ctx, db, w.d.Table); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s %s: %w", stage, p.Name(), err)
 	}
 	return w, nil
 }

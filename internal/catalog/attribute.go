@@ -13,9 +13,9 @@ import (
 // attributesSQL finds what a column has besides its type: comment, storage, compression, statistics target, options, grants. For each that
 // new has not yet like old it returns the statement that gives it to new; %1$s stands for the table, %2$s for the new column.
 const attributesSQL = `
-	WITH o AS (SELECT a.*, t.typstorage, col_description(a.attrelid, a.attnum) AS comment FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+	WITH o AS (SELECT a.*, t.typstorage, ` + settableOptions + ` AS options, col_description(a.attrelid, a.attnum) AS comment FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
 	           WHERE attrelid = $1 AND attname = $2),
-	     n AS (SELECT a.*, col_description(a.attrelid, a.attnum) AS comment FROM pg_attribute a WHERE attrelid = $1 AND attname = $3)
+	     n AS (SELECT a.*, ` + settableOptions + ` AS options, col_description(a.attrelid, a.attnum) AS comment FROM pg_attribute a WHERE attrelid = $1 AND attname = $3)
 	SELECT format('COMMENT ON COLUMN %1$s.%2$s IS %3$L', $4::text, $5::text, o.comment) FROM o, n WHERE o.comment IS DISTINCT FROM n.comment
 	UNION ALL
 	SELECT format('ALTER TABLE %1$s ALTER COLUMN %2$s SET STORAGE %3$s', $4::text, $5::text,
@@ -29,8 +29,8 @@ const attributesSQL = `
 	SELECT format('ALTER TABLE %1$s ALTER COLUMN %2$s SET STATISTICS %3$s', $4::text, $5::text, coalesce(o.attstattarget, -1))
 	FROM o, n WHERE o.attstattarget IS DISTINCT FROM n.attstattarget
 	UNION ALL
-	SELECT format('ALTER TABLE %1$s ALTER COLUMN %2$s SET (%3$s)', $4::text, $5::text, array_to_string(o.attoptions, ', '))
-	FROM o, n WHERE o.attoptions IS NOT NULL AND o.attoptions IS DISTINCT FROM n.attoptions
+	SELECT format('ALTER TABLE %1$s ALTER COLUMN %2$s SET (%3$s)', $4::text, $5::text, o.options)
+	FROM o, n WHERE o.options IS DISTINCT FROM n.options AND o.options IS NOT NULL
 	UNION ALL
 	SELECT format('GRANT %3$s (%2$s) ON %1$s TO %4$s%5$s', $4::text, $5::text, x.privilege_type,
 	       CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END, CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)

@@ -44,6 +44,10 @@ func Describe(ctx context.Context, q sqlx.QueryerContext, name ident.Table) ([]s
 	return out, nil
 }
 
+// settableOptions are a column's options as text. Some builds of PostgreSQL keep options of their own on every column, with the system's prefix
+// (pg_attver=76807160): they name a version of the catalog's row, differ between equal tables, and cannot be set.
+const settableOptions = `(SELECT string_agg(x, ', ' ORDER BY x) FROM unnest(a.attoptions) x WHERE x NOT LIKE 'pg\_%')`
+
 // flatten makes one line of a definition, without the schema's name.
 func flatten(line, schema string) string {
 	line = strings.Join(strings.Fields(line), " ")
@@ -81,7 +85,7 @@ var properties = []property{
 		       CASE WHEN a.attnotnull THEN 'not null' END, 'default ' || pg_get_expr(d.adbin, d.adrelid),
 		       'identity ' || nullif(a.attidentity::text, ''), 'generated ' || nullif(a.attgenerated::text, ''),
 		       'storage', a.attstorage, 'compression ' || nullif(a.attcompression::text, ''),
-		       'statistics ' || nullif(a.attstattarget, -1), 'options ' || a.attoptions::text,
+		       'statistics ' || nullif(a.attstattarget, -1), 'options ' || nullif(` + settableOptions + `, ''),
 		       CASE WHEN NOT a.attislocal THEN 'inherited' END,
 		       'comment ' || quote_literal(col_description(a.attrelid, a.attnum)))
 		FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid

@@ -37,6 +37,15 @@ func DSN(t testing.TB, params ...string) string {
 	return srv.DSN(name, params...)
 }
 
+// Copy makes a copy of a database, to which nobody may be connected, for this test, and returns its DSN.
+func Copy(t testing.TB, database string, params ...string) string {
+	t.Helper()
+	srv := Server(t)
+	name := createFrom(t, srv, database)
+	t.Cleanup(func() { drop(t, srv, name) })
+	return srv.DSN(name, params...)
+}
+
 // Open returns a pool on the database at dsn that is closed at the end of the
 // test.
 func Open(t testing.TB, dsn string) *sqlx.DB {
@@ -56,10 +65,15 @@ func Open(t testing.TB, dsn string) *sqlx.DB {
 // create makes a database. The process id says whose it is if it stays.
 func create(t testing.TB, srv *server.Server) string {
 	t.Helper()
-	name := fmt.Sprintf("tandem_%d_%s", os.Getpid(), strings.ToLower(rand.Text()[:10]))
 	// From template0, because nobody can be connected to it: with template1 a
 	// session of another process would be in the way.
-	if err := admin(t.Context(), srv, `CREATE DATABASE `+pq.QuoteIdentifier(name)+` TEMPLATE template0`); err != nil {
+	return createFrom(t, srv, "template0")
+}
+
+func createFrom(t testing.TB, srv *server.Server, template string) string {
+	t.Helper()
+	name := fmt.Sprintf("tandem_%d_%s", os.Getpid(), strings.ToLower(rand.Text()[:10]))
+	if err := admin(t.Context(), srv, `CREATE DATABASE `+pq.QuoteIdentifier(name)+` TEMPLATE `+pq.QuoteIdentifier(template)); err != nil {
 		t.Fatalf("pgtest: create database: %v", err)
 	}
 	return name

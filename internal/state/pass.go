@@ -105,10 +105,13 @@ func (c *Claim) Finish(ctx context.Context, db sqlx.ExtContext, differences int6
 func (c *Claim) Release(ctx context.Context, db sqlx.ExtContext) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)
 	defer cancel()
-	return c.write(ctx, db, `owner = ''`)
+	return pg.Retry(ctx, releaseRetry, pg.Transient, func(ctx context.Context) error { return c.write(ctx, db, `owner = ''`) })
 }
 
+// A release that fails would make the next runner wait for the lease.
 const releaseTime = 5 * time.Second
+
+var releaseRetry = pg.Backoff{Base: 50 * time.Millisecond, Max: time.Second, Attempts: 10}
 
 // Value stores a position as JSON.
 func (p Position) Value() (driver.Value, error) {
