@@ -43,7 +43,7 @@ func OpenCut(t testing.TB, dsn string, c *Cut) *sqlx.DB {
 	return db
 }
 
-// Dial, DialTimeout and DialContext make Cut a dialer of lib/pq.
+// Dial makes Cut a dialer of lib/pq, together with the next two.
 func (c *Cut) Dial(network, address string) (net.Conn, error) {
 	return c.DialContext(context.Background(), network, address)
 }
