@@ -1,6 +1,7 @@
 package backfill_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -127,4 +128,12 @@ func TestSweepRefusedRow(t *testing.T) {
 	require.Equal(t, []string{"33", "34"}, b.texts(badKeys))
 	require.Equal(t, 2, b.number(unstamped))
 	require.Zero(t, b.number(dirtyRows))
+}
+
+// The text of a conversion's error may hold anything.
+func TestErrorThatIsNoText(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, usersSQL(10), goOnly(func(s string) (string, error) { return s, errors.New("bad \x00\xff value") }))
+	require.EqualValues(t, 10, b.run().BadRows)
+	require.Equal(t, []string{"users.full_name: forward of name 1: bad \uFFFD\uFFFD value"}, b.texts(`SELECT error FROM tandem.bad_row WHERE key = '{1}'`))
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
@@ -154,12 +155,17 @@ func (k *task) writeBack(ctx context.Context, tx *sqlx.Tx, b *batch) (int64, err
 	}
 	for _, bad := range b.bad {
 		_, err := tx.ExecContext(ctx, `INSERT INTO tandem.bad_row (migration, key, error) VALUES ($1, $2, $3)
-			ON CONFLICT (migration, key) DO UPDATE SET error = EXCLUDED.error, at = now()`, k.d.Name(), pq.Array(bad.key), bad.err.Error())
+			ON CONFLICT (migration, key) DO UPDATE SET error = EXCLUDED.error, at = now()`, k.d.Name(), pq.Array(bad.key), storable(bad.err))
 		if err != nil {
 			return written, fmt.Errorf("bad row %v: %w", bad.key, err)
 		}
 	}
 	return written, nil
+}
+
+// storable is an error's text as the server takes it: the application may have put any bytes into it.
+func storable(err error) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(err.Error(), "\uFFFD"), "\x00", "\uFFFD")
 }
 
 // clearBadRows forgets the bad rows that have a stamp now or are gone, and counts the rest.

@@ -181,3 +181,20 @@ func TestCompareAndSet(t *testing.T) {
 		})
 	}
 }
+
+// A stray changes a value to one that its column's collation calls equal, between read and write.
+func TestLooseCollation(t *testing.T) {
+	t.Parallel()
+	var b *bed
+	b = newBed(t, `CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+		CREATE TABLE users (id bigint PRIMARY KEY, user_name text COLLATE ci); INSERT INTO users VALUES (1, 'Ada')`,
+		expand.Convert(expand.Spec[string, string]{Table: "users", Old: "user_name", New: "full_name", Type: "text", Forward: func(s string) (string, error) {
+			if s == "Ada" {
+				b.exec(`UPDATE users SET user_name = 'ADA'`)
+			}
+			return "I am " + s, nil
+		}}))
+	b.run()
+	b.sweep()
+	require.Equal(t, []string{"I am ADA"}, b.texts(`SELECT full_name FROM users`))
+}

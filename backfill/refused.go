@@ -40,7 +40,10 @@ func (r *runner) divide(ctx context.Context, pos state.Position, b *batch) error
 	if !refused(err) {
 		return err
 	}
-	if n := b.len(); n > 1 {
+	switch n := b.len(); {
+	case n == 0:
+		return err
+	case n > 1:
 		if err := r.divide(ctx, pos, b.slice(0, n/2)); err != nil {
 			return err
 		}

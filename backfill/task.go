@@ -175,7 +175,7 @@ func (k *task) readColumns() string {
 func (k *task) writeBackSQL() string {
 	arrays, names, same := k.keyArrays()
 	n := len(k.d.Key)
-	return fmt.Sprintf("UPDATE %s SET %s = v.target::%s, %s = %d FROM unnest(%s, $%d::text[], $%d::text[]) AS v(%s, source, target) WHERE %s AND t.%s::text IS NOT DISTINCT FROM v.source AND %s",
+	return fmt.Sprintf("UPDATE %s SET %s = v.target::%s, %s = %d FROM unnest(%s, $%d::text[], $%d::text[]) AS v(%s, source, target) WHERE %s AND t.%s::text COLLATE \"C\" IS NOT DISTINCT FROM v.source AND %s",
 		k.from(), ident.Quote(k.target[0]), k.casts[0], ident.Quote(k.d.Stamp), k.stamp.Stamp(),
 		arrays, n+1, n+2, names, same, ident.Quote(k.source[0]), k.todo)
 }

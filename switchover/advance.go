@@ -31,6 +31,7 @@ var (
 	ErrUnknown   = state.ErrUnknown   // no migration of that name
 	ErrNoSchema  = state.ErrNoSchema  // the state schema is not installed
 	ErrNewer     = state.ErrNewer     // the state schema is newer than this library
+	ErrOverlap   = state.ErrOverlap   // the pair shares a column with another migration that is under way
 	ErrRedeclare = state.ErrRedeclare // the declaration differs from the one the migration was started with
 )
 
@@ -91,7 +92,7 @@ func Advance(ctx context.Context, db *sqlx.DB, migration string, to Phase, o Opt
 	if err != nil {
 		return fmt.Errorf("advance %s: %w", migration, err)
 	}
-	m, waived, err := waitForGates(ctx, db, migration, to, o)
+	m, waived, err := waitFor(ctx, db, migration, to, o, gatesOf[to])
 	if err != nil {
 		return fmt.Errorf("advance %s: %w", migration, err)
 	}
@@ -112,7 +113,7 @@ func Gates(ctx context.Context, db *sqlx.DB, migration string, to Phase, o Optio
 		return nil, err
 	}
 	o.Wait = false
-	_, _, err = waitForGates(ctx, db, migration, to, o)
+	_, _, err = waitFor(ctx, db, migration, to, o, gatesOf[to])
 	var refused *GateError
 	if errors.As(err, &refused) {
 		return refused.Gates, nil
@@ -120,8 +121,19 @@ func Gates(ctx context.Context, db *sqlx.DB, migration string, to Phase, o Optio
 	return nil, err
 }
 
-// waitForGates returns the migration as it was when its gates were open, and which of them were waived.
-func waitForGates(ctx context.Context, db *sqlx.DB, migration string, to Phase, o Options) (m *state.Migration, waived map[string]string, err error) {
+// Settled asks, in Switch, what contract.Apply with Relax must know before it takes anything from old: that every live member has acknowledged the phase, and that
+// nobody has written around the wrappers for the quiet time. It returns the waivers that were used, or a *GateError. With Wait it waits.
+func Settled(ctx context.Context, db *sqlx.DB, migration string, o Options) (waived map[string]string, err error) {
+	o, _, err = o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	_, waived, err = waitFor(ctx, db, migration, Contract, o, settledBy)
+	return waived, err
+}
+
+// waitFor returns the migration as it was when nothing was missing any more, and which gates were waived.
+func waitFor(ctx context.Context, db *sqlx.DB, migration string, to Phase, o Options, questions []func(*asker, context.Context) error) (*state.Migration, map[string]string, error) {
 	var refused error // joined to the error when ctx ends in the middle of a later question
 	for {
 		m, err := state.Load(ctx, db, migration)
@@ -129,9 +141,9 @@ func waitForGates(ctx context.Context, db *sqlx.DB, migration string, to Phase, 
 			return nil, nil, errors.Join(err, refused)
 		}
 		if to != m.Phase+1 {
-			return nil, nil, fmt.Errorf("%s is in %s: %s does not follow it: %w", migration, m.Phase, to, ErrStep)
+			return nil, nil, fmt.Errorf("%s is in %s, only %s follows it, not %s: %w", migration, m.Phase, min(m.Phase+1, Complete), to, ErrStep)
 		}
-		gates, waived, err := ask(ctx, db, m, to, o)
+		gates, waived, err := ask(ctx, db, m, to, o, questions)
 		if err != nil {
 			return nil, nil, errors.Join(err, refused)
 		}
@@ -150,7 +162,8 @@ func waitForGates(ctx context.Context, db *sqlx.DB, migration string, to Phase, 
 
 // Revert takes a migration back to the phase before. Start, Expand and Migrate are reached by a flip of the flag. From Contract
 // back to Switch it takes SHARE ROW EXCLUSIVE as the swap does, and makes every writer write both columns at once; old is whole
-// again after backfill.Run with Reverse and contract.Apply with Restore. From Complete there is no way back. Errors: ErrStep, ErrUnknown.
+// again after backfill.Run with Reverse and contract.Apply with Restore. After contract.Apply with Relax the flip to Migrate is open as ever, but below it only
+// after Restore, and before that no old binary should be started: it would miss old's default and NOT NULL. From Complete there is no way back. Errors: ErrStep, ErrUnknown.
 func Revert(ctx context.Context, db *sqlx.DB, migration string, to Phase, o Options) error {
 	o, locks, err := o.withDefaults()
 	if err != nil {
@@ -162,11 +175,14 @@ func Revert(ctx context.Context, db *sqlx.DB, migration string, to Phase, o Opti
 	}
 	switch {
 	case !to.Valid() || to != m.Phase-1:
-		return fmt.Errorf("revert %s: it is in %s, and %s does not precede it: %w", migration, m.Phase, to, ErrStep)
+		return fmt.Errorf("revert %s: it is in %s, only %s precedes it, not %s: %w", migration, m.Phase, max(m.Phase-1, Start), to, ErrStep)
 	case m.Phase == Complete:
 		return fmt.Errorf("revert %s: old is dropped, there is no way back from Complete: %w", migration, ErrStep)
 	case m.Guard == guard.Reverse:
 		return fmt.Errorf("revert %s: rows of Contract wait for their old value: run backfill.Run with Reverse, then contract.Apply with Restore: %w", migration, ErrStep)
+	}
+	if to < Migrate && len(m.Relaxed.Restore) > 0 {
+		return fmt.Errorf("revert %s to %s: old lacks what contract.Apply with Relax took from it: run contract.Apply with Restore first: %w", migration, to, ErrStep)
 	}
 	if err := refuseUniques(ctx, db, m); err != nil {
 		return fmt.Errorf("revert %s: %w", migration, err)
@@ -192,7 +208,7 @@ func refuseUniques(ctx context.Context, db *sqlx.DB, m *state.Migration) error {
 		return err
 	}
 	return &GateError{Migration: m.Name, From: Contract, To: Switch, Gates: []Gate{{Name: "uniques",
-		Missing: fmt.Sprintf("old has the unique index %s with stale values: run contract.Apply with Finish, which drops it; Restore builds it again", uniques[0].Name)}}}
+		Missing: fmt.Sprintf("old has the unique index %s with stale values: drop it, and build it again after the way back", uniques[0].Name)}}}
 }
 
 // move sets the phase, in one transaction with what belongs to it. The row is locked and must be as it was when the gates were asked.
@@ -244,9 +260,9 @@ func exchangeGuard(ctx context.Context, tx *sqlx.Tx, m *state.Migration, mode gu
 		if err != nil {
 			return err
 		}
-		if counts.Dirty > 0 {
+		if counts.Dirty+counts.BadRows > 0 {
 			return &GateError{Migration: m.Name, From: m.Phase, To: Contract, Gates: []Gate{{Name: "dirty",
-				Missing: fmt.Sprintf("%d rows of strays came while the swap waited for its lock: run backfill.Sweep", counts.Dirty)}}}
+				Missing: fmt.Sprintf("%d rows of strays came while the swap waited for its lock: run backfill.Sweep", counts.Dirty+counts.BadRows)}}}
 		}
 	}
 	t, err := catalog.Read(ctx, tx, m.Definition.Table)

@@ -56,7 +56,7 @@ func TestNotTheNextStep(t *testing.T) {
 	for _, to := range []switchover.Phase{switchover.Start, switchover.Migrate, switchover.Switch, switchover.Contract, switchover.Complete, 0, 7} {
 		require.ErrorIs(t, revert(to), switchover.ErrStep, "revert to %v", to)
 	}
-	require.ErrorContains(t, b.advance(switchover.Complete, open), "users.full_name is in Migrate: Complete does not follow it")
+	require.ErrorContains(t, b.advance(switchover.Complete, open), "users.full_name is in Migrate, only Switch follows it, not Complete")
 	b.set(switchover.Start)
 	require.ErrorIs(t, revert(0), switchover.ErrStep)
 	b.set(switchover.Contract)
@@ -194,4 +194,44 @@ func TestWithinOfAnotherStep(t *testing.T) {
 	o.Within = func(context.Context, *sqlx.Tx) error { return nil }
 	require.NoError(t, b.advance(switchover.Migrate, o))
 	require.Equal(t, guard.Repair, b.migration().Guard)
+}
+
+// What Relax has taken from old must come back before old is all there is.
+func TestRevertRelaxed(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, switchover.Switch)
+	b.db.MustExec(`UPDATE tandem.migration SET relaxed = '{"restore": [{"Name": "default of old"}]}'`)
+	revert := func(to switchover.Phase) error { return switchover.Revert(t.Context(), b.db, name, to, open) }
+	require.NoError(t, revert(switchover.Migrate))
+	err := revert(switchover.Expand)
+	require.ErrorIs(t, err, switchover.ErrStep)
+	require.ErrorContains(t, err, "run contract.Apply with Restore first")
+	b.db.MustExec(`UPDATE tandem.migration SET relaxed = '{}'`)
+	require.NoError(t, revert(switchover.Expand))
+}
+
+// Before anything is taken from old: nobody late, nobody who writes around the wrappers.
+func TestSettled(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, switchover.Switch)
+	settled := func(o switchover.Options) (map[string]string, error) {
+		return switchover.Settled(t.Context(), b.db, name, o)
+	}
+	waived, err := settled(open)
+	require.NoError(t, err)
+	require.Empty(t, waived)
+	b.db.MustExec(strayRow + `; ` + memberRow)
+	o := open
+	o.Quiet = time.Hour
+	_, err = settled(o)
+	var refused *switchover.GateError
+	require.ErrorAs(t, err, &refused)
+	require.Len(t, refused.Gates, 2)
+	o.Waive = map[string]string{"strays": "known", "members": "it hangs", "soak": "unused"}
+	waived, err = settled(o)
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"strays": "known", "members": "it hangs"}, waived)
+	b.set(switchover.Migrate)
+	_, err = settled(o)
+	require.ErrorIs(t, err, switchover.ErrStep)
 }

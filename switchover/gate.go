@@ -10,6 +10,7 @@ import (
 
 	"github.com/tandem-go/tandem/internal/catalog"
 	"github.com/tandem-go/tandem/internal/ident"
+	"github.com/tandem-go/tandem/internal/pair"
 	"github.com/tandem-go/tandem/internal/pg"
 	"github.com/tandem-go/tandem/internal/state"
 )
@@ -58,16 +59,19 @@ var gatesOf = map[Phase][]func(*asker, context.Context) error{
 	Expand:   {(*asker).columns, (*asker).guard},
 	Migrate:  {(*asker).guard, (*asker).members},
 	Switch:   {(*asker).guard, (*asker).passes, (*asker).dirty, (*asker).badRows, (*asker).strays, (*asker).twins, (*asker).statistics, (*asker).members},
-	Contract: {(*asker).guard, (*asker).reversed, (*asker).soak, (*asker).differences, (*asker).dirty, (*asker).strays, (*asker).nullable, (*asker).members},
+	Contract: {(*asker).guard, (*asker).reversed, (*asker).soak, (*asker).differences, (*asker).dirty, (*asker).badRows, (*asker).strays, (*asker).relaxed, (*asker).members},
 	Complete: {(*asker).soak, (*asker).defaulted, (*asker).dependents, (*asker).unstamped, (*asker).members},
 }
 
 // gateNames are all names that a Gate can have, and that Waive may therefore name.
 var gateNames = []string{"columns", "guard", "members", "backfill", "verify", "dirty", "bad-rows", "strays", "twins", "statistics", "reversed",
-	"soak", "differences", "nullable", "default", "dependents", "mentions", "unstamped"}
+	"soak", "differences", "relaxed", "default", "dependents", "mentions", "unstamped"}
+
+// settledBy are the questions before anything is taken from old, while it is still in Switch.
+var settledBy = []func(*asker, context.Context) error{(*asker).strays, (*asker).members}
 
 // ask returns what is missing for the step, and of that what is waived, with the reasons.
-func ask(ctx context.Context, db *sqlx.DB, m *state.Migration, to Phase, o Options) (open []Gate, waived map[string]string, err error) {
+func ask(ctx context.Context, db *sqlx.DB, m *state.Migration, to Phase, o Options, questions []func(*asker, context.Context) error) (open []Gate, waived map[string]string, err error) {
 	a := &asker{db: db, o: o, m: m, to: to}
 	if a.table, err = catalog.Read(ctx, db, m.Definition.Table); err != nil {
 		return nil, nil, err
@@ -75,7 +79,7 @@ func ask(ctx context.Context, db *sqlx.DB, m *state.Migration, to Phase, o Optio
 	if a.count, err = state.Count(ctx, db, m.Name); err != nil {
 		return nil, nil, err
 	}
-	for _, question := range gatesOf[to] {
+	for _, question := range questions {
 		if err := question(a, ctx); err != nil {
 			return nil, nil, err
 		}
@@ -210,11 +214,30 @@ func (a *asker) differences(context.Context) error {
 	return nil
 }
 
-func (a *asker) nullable(context.Context) error {
+// relaxed lists what old still has and may not keep once it is not written any more: a default that nobody meant, rules and unique values that are of yesterday.
+func (a *asker) relaxed(ctx context.Context) error {
+	var kept []string
 	for _, name := range a.m.Definition.Old {
-		if c := a.table.Column(name); c != nil && c.NotNull {
-			a.add(false, "nullable", "column %s is NOT NULL, an INSERT that omits it would fail: run contract.Apply with Relax", ident.Quote(name))
+		c := a.table.Column(name)
+		if c != nil && c.NotNull {
+			kept = append(kept, "NOT NULL")
 		}
+		if c != nil && c.Default != "" {
+			kept = append(kept, "its default")
+		}
+	}
+	for _, list := range []func(context.Context, sqlx.QueryerContext, *catalog.Table, pair.Definition) ([]catalog.Taken, error){catalog.Rules, catalog.Uniques} {
+		taken, err := list(ctx, a.db, a.table, a.m.Definition)
+		if err != nil {
+			return err
+		}
+		for _, t := range taken {
+			kept = append(kept, ident.Quote(t.Name))
+		}
+	}
+	if len(kept) > 0 {
+		a.add(false, "relaxed", "%s still has %s, which would refuse or mislead writes that leave it out: run contract.Apply with Relax",
+			ident.List("", a.m.Definition.Old), strings.Join(kept, ", "))
 	}
 	return nil
 }

@@ -66,7 +66,11 @@ var obstacles = map[switchover.Phase][]obstacle{
 		{mismatch + `'read', now())`, `DELETE FROM tandem.mismatch`, "differences", "reads saw 1 rows differ in this phase", true},
 		{dirtyRow, `DELETE FROM tandem.dirty`, "dirty", "run backfill.Sweep", false},
 		{strayRow, `DELETE FROM tandem.stray`, "strays", "quiet time is 1m0s", true},
-		{`ALTER TABLE users ALTER user_name SET NOT NULL`, `ALTER TABLE users ALTER user_name DROP NOT NULL`, "nullable", "run contract.Apply with Relax", false},
+		{`INSERT INTO tandem.bad_row VALUES ('users.full_name', '{1}', 'x')`, `DELETE FROM tandem.bad_row`, "bad-rows", "1 rows do not convert", false},
+		{`ALTER TABLE users ALTER user_name SET NOT NULL`, `ALTER TABLE users ALTER user_name DROP NOT NULL`, "relaxed", "user_name still has NOT NULL, which", false},
+		{`ALTER TABLE users ALTER user_name SET DEFAULT ''`, `ALTER TABLE users ALTER user_name DROP DEFAULT`, "relaxed", "its default", false},
+		{`CREATE UNIQUE INDEX u ON users (user_name)`, `DROP INDEX u`, "relaxed", "still has u, which", false},
+		{`ALTER TABLE users ADD CONSTRAINT c CHECK (user_name <> '')`, `ALTER TABLE users DROP CONSTRAINT c`, "relaxed", "run contract.Apply with Relax", false},
 		{memberRow, allMember, "members", "has not acknowledged Switch", true},
 	},
 	switchover.Complete: {

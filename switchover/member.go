@@ -49,7 +49,10 @@ type Member struct {
 	row     state.Member
 	current atomic.Pointer[snapshot]
 
-	mu       sync.Mutex // refreshes one at a time
+	reading  chan struct{} // full while somebody reads the phases
+	failedAt atomic.Int64  // when an operation last failed to, since the start of the process
+
+	mu       sync.Mutex // for what follows
 	draining []*snapshot
 	acked    map[string]int64
 
@@ -84,6 +87,7 @@ func Join(ctx context.Context, db *sqlx.DB, o JoinOptions) (*Member, error) {
 	m := &Member{
 		db: db, options: o,
 		row:         state.Member{ID: hex.EncodeToString(id), Service: o.Service, Build: o.Build, Host: host, PID: os.Getpid()},
+		reading:     make(chan struct{}, 1),
 		differences: make(chan Difference, differenceBuffer),
 		told:        map[string]time.Time{},
 		kick:        make(chan struct{}, 1),
@@ -144,29 +148,42 @@ func (o JoinOptions) withDefaults() (JoinOptions, error) {
 // run refreshes, beats and stores differences until Leave. A poll that fails keeps the phases that were admitted last.
 func (m *Member) run(ctx context.Context) {
 	defer close(m.done)
-	lastBeat := time.Now()
-	for {
-		timer := time.NewTimer(m.options.Poll*4/5 + randv2.N(m.options.Poll*2/5+1))
+	beat := time.NewTicker(m.options.Beat)
+	defer beat.Stop()
+	poll := time.NewTimer(m.pollTime())
+	defer poll.Stop()
+	for due := false; ; { // due: nobody has heard of this member for a beat
 		select {
 		case <-ctx.Done():
-			timer.Stop()
 			return
+		case <-beat.C:
+			due = true
 		case <-m.kick:
-			timer.Stop()
-		case <-timer.C:
+			m.poll(ctx)
+		case <-poll.C:
+			m.poll(ctx)
+			poll.Reset(m.pollTime())
 		}
-		if err := m.Refresh(ctx); err != nil && ctx.Err() == nil {
-			m.options.Log.WarnContext(ctx, "tandem: phases not refreshed, keeping the last admitted ones", "error", err)
-		}
-		m.flush(ctx)
-		if m.unacknowledged() || time.Since(lastBeat) >= m.options.Beat {
-			if err := m.beat(ctx); err != nil && ctx.Err() == nil {
+		if due || m.unacknowledged() {
+			err := m.beat(ctx)
+			if err != nil && ctx.Err() == nil {
 				m.options.Log.WarnContext(ctx, "tandem: member not heard", "error", err)
-				continue
 			}
-			lastBeat = time.Now()
+			due = err != nil
 		}
 	}
+}
+
+// pollTime spreads the members of a fleet.
+func (m *Member) pollTime() time.Duration {
+	return m.options.Poll*4/5 + randv2.N(m.options.Poll*2/5+1)
+}
+
+func (m *Member) poll(ctx context.Context) {
+	if err := m.Refresh(ctx); err != nil && ctx.Err() == nil {
+		m.options.Log.WarnContext(ctx, "tandem: phases not refreshed, keeping the last admitted ones", "error", err)
+	}
+	m.flush(ctx)
 }
 
 // Report notes a difference without waiting; when too many wait already it is counted and dropped.
@@ -205,6 +222,8 @@ func (m *Member) flush(ctx context.Context) {
 	if len(list) == 0 {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, pingTime)
+	defer cancel()
 	if err := state.Mismatches(ctx, m.db, list); err != nil {
 		clear(m.told)
 		m.options.Log.ErrorContext(ctx, "tandem: differences between old and new were seen and could not be stored", "count", len(list), "error", err)

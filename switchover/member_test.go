@@ -243,3 +243,47 @@ func TestDifferences(t *testing.T) {
 		m.Report(switchover.Difference{Migration: name, Key: []string{"x"}, Phase: switchover.Switch, Detail: string(rune('a' + i%26))})
 	}
 }
+
+// A poll that hangs holds up no operation: it goes on with the last admitted phases.
+func TestStuckPoll(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, switchover.Expand)
+	m := b.join("web")
+	tx := b.db.MustBegin()
+	defer func() { _ = tx.Rollback() }()
+	tx.MustExec(`LOCK TABLE tandem.migration IN ACCESS EXCLUSIVE MODE`)
+	b.soon(func() bool {
+		var n int
+		require.NoError(t, b.db.Get(&n, `SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'tandem.migration'::regclass`))
+		return n > 0
+	}, "the poll waits")
+	done := make(chan switchover.Phase)
+	for range 5 {
+		go func() {
+			pin := m.Pin(t.Context())
+			defer pin.Release()
+			done <- pin.Phase(name)
+		}()
+	}
+	for range 5 {
+		select {
+		case p := <-done:
+			require.Equal(t, switchover.Expand, p)
+		case <-time.After(waitTime):
+			require.Fail(t, "an operation waits for the poll")
+		}
+	}
+	require.NoError(t, tx.Rollback())
+	b.beatAgain(m)
+}
+
+// A member is heard of between polls.
+func TestSlowPollBeats(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, switchover.Expand)
+	m := b.joinWith(switchover.JoinOptions{Service: "web", Poll: time.Hour, Beat: pollTime, Log: quiet})
+	b.set(switchover.Migrate)
+	b.beatAgain(m)
+	require.Equal(t, switchover.Expand, m.Phase(name))
+	require.Equal(t, "members", b.gates(switchover.Switch, open)[0].Name)
+}

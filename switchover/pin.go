@@ -2,6 +2,7 @@ package switchover
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"sync/atomic"
 	"time"
@@ -31,7 +32,7 @@ type Pin struct {
 }
 
 // Pin pins the phases that the member knows. If they are older than ten polls, as after a SIGSTOP or a lost network, it reads them
-// first; if that fails it pins the last admitted ones, and the guard and the reader's rule keep that safe.
+// first, for a second at most; if that fails it pins the last admitted ones, and the guard and the reader's rule keep that safe.
 func (m *Member) Pin(ctx context.Context) Pin {
 	for {
 		s := m.current.Load()
@@ -73,7 +74,9 @@ func (m *Member) Phase(migration string) Phase {
 var processStart = time.Now()
 
 func (m *Member) stale(s *snapshot) bool {
-	return time.Since(processStart)-time.Duration(s.readAt.Load()) > 10*m.options.Poll
+	now := time.Since(processStart)
+	failed := time.Duration(m.failedAt.Load())
+	return now-time.Duration(s.readAt.Load()) > 10*m.options.Poll && (failed == 0 || now-failed > m.options.Poll)
 }
 
 func (m *Member) release(s *snapshot) {
@@ -85,25 +88,51 @@ func (m *Member) release(s *snapshot) {
 	}
 }
 
-// Refresh reads the phases now. The goroutine of Join does so all the time; call it when an error says that the phase moved on.
+// Refresh reads the phases now, or waits for the one who is reading them. The goroutine of Join does so all the time; call it when an error says that the phase moved on.
 func (m *Member) Refresh(ctx context.Context) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, pingTime)
+	defer cancel()
+	release, err := m.alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	return m.refresh(ctx)
 }
 
-// refreshStale is Refresh by the first of many operations that find the snapshot stale; the others wait for it.
+// staleTime is how long an operation waits for phases that should have been read long ago.
+const staleTime = time.Second
+
+// refreshStale is Refresh by the first of many operations that find the snapshot stale; the others wait for it. After a failure nobody tries again for a poll: the
+// operations go on with the last admitted phases.
 func (m *Member) refreshStale(ctx context.Context) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if !m.stale(m.current.Load()) {
-		return
+	ctx, cancel := context.WithTimeout(ctx, staleTime)
+	defer cancel()
+	release, err := m.alone(ctx)
+	if err == nil {
+		defer release()
+		if !m.stale(m.current.Load()) {
+			return
+		}
+		err = m.refresh(ctx)
 	}
-	if err := m.refresh(ctx); err != nil {
+	if err != nil {
+		m.failedAt.Store(int64(time.Since(processStart)))
 		m.options.Log.WarnContext(ctx, "tandem: phases are stale and could not be read, keeping the last admitted ones", "error", err)
 	}
 }
 
+// alone waits until nobody else reads the phases.
+func (m *Member) alone(ctx context.Context) (release func(), err error) {
+	select {
+	case m.reading <- struct{}{}:
+		return func() { <-m.reading }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for the phases to be read: %w", context.Cause(ctx))
+	}
+}
+
+// refresh is called by one at a time.
 func (m *Member) refresh(ctx context.Context) error {
 	began := time.Since(processStart)
 	list, err := state.List(ctx, m.db)
@@ -125,6 +154,8 @@ func (m *Member) refresh(ctx context.Context) error {
 			m.options.Log.DebugContext(ctx, "tandem: phase", "migration", name, "phase", k.phase, "epoch", k.epoch)
 		}
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.current.Store(next)
 	old.retired.Store(true)
 	m.draining = append(m.draining, old)

@@ -42,7 +42,8 @@ type Stray = state.Stray
 // Pass is how far copy, verify or reverse is.
 type Pass = state.Pass
 
-// Status reads where every migration stands. It sends only queries; for a migration in Contract it reads the whole table. ErrNoSchema before
+// Status reads where every migration stands. It changes nothing, but to compare indexes it makes an empty copy of the table in schema tandem and rolls it back, so
+// it needs the rights of the tables' owner; for a migration in Contract it reads the whole table. ErrNoSchema before
 // the first Join or Apply.
 func Status(ctx context.Context, db *sqlx.DB, o Options) ([]MigrationStatus, error) {
 	filled, _, err := o.withDefaults()
@@ -95,7 +96,7 @@ func statusOf(ctx context.Context, db *sqlx.DB, m *state.Migration, o Options) (
 		return s, nil
 	}
 	o.Wait = false
-	_, _, err = waitForGates(ctx, db, m.Name, m.Phase+1, o)
+	_, _, err = waitFor(ctx, db, m.Name, m.Phase+1, o, gatesOf[m.Phase+1])
 	var refused *GateError
 	if errors.As(err, &refused) {
 		s.Blocks, err = refused.Gates, nil

@@ -43,7 +43,6 @@ func run(args []string, stdout, stderr *os.File) int {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case err != nil:
-		_, _ = fmt.Fprintln(stderr, "rename:", err)
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -57,6 +56,9 @@ func run(args []string, stdout, stderr *os.File) int {
 	began := time.Now()
 	res, err := play(ctx, o, out)
 	res.Seconds = seconds(time.Since(began))
+	if err != nil {
+		res.Error = err.Error()
+	}
 	if o.json {
 		err = errors.Join(err, res.writeJSON(stdout))
 	} else {
@@ -78,7 +80,7 @@ const (
 	maxRows = 100_000_000
 )
 
-// parse reads the flags. The flag package has printed its own errors, and the usage, when it returns one.
+// parse reads the flags, and prints what is wrong with them.
 func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
 	set := flag.NewFlagSet("rename", flag.ContinueOnError)
@@ -89,13 +91,17 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if err := set.Parse(args); err != nil {
 		return o, err
 	}
+	var err error
 	switch {
 	case set.NArg() > 0:
-		return o, fmt.Errorf("unexpected argument %q: there are only flags", set.Arg(0))
+		err = fmt.Errorf("unexpected argument %q: there are only flags", set.Arg(0))
 	case o.rows < minRows || o.rows > maxRows:
-		return o, fmt.Errorf("-rows %d: must lie between %d and %d", o.rows, minRows, maxRows)
+		err = fmt.Errorf("-rows %d: must lie between %d and %d", o.rows, minRows, maxRows)
 	case o.seconds < 1 || o.seconds > 86_400:
-		return o, fmt.Errorf("-seconds %d: must lie between 1 and 86400", o.seconds)
+		err = fmt.Errorf("-seconds %d: must lie between 1 and 86400", o.seconds)
 	}
-	return o, nil
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "rename:", err)
+	}
+	return o, err
 }

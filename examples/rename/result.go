@@ -22,6 +22,7 @@ type result struct {
 	Phase        switchover.Phase `json:"phase"`
 	LongestStall float64          `json:"longest_stall_ms"`
 	Seconds      float64          `json:"seconds"`
+	Error        string           `json:"error,omitempty"` // why there is no proof
 
 	loads    map[switchover.Phase]*load
 	records  []*record

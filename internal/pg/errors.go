@@ -12,16 +12,17 @@ import (
 
 // SQLSTATE codes that the library branches on.
 const (
-	StaleStamp       = "TD001" // a write whose stamp the present phase does not admit
-	WouldLose        = "TD002" // a write that the guard cannot keep in step without losing a value
-	UndefinedColumn  = "42703"
-	UndefinedTable   = "42P01"
-	UndefinedSchema  = "3F000"
-	CachedPlan       = "0A000"
-	LockNotAvailable = "55P03"
-	Deadlock         = "40P01"
-	Serialization    = "40001"
-	QueryCanceled    = "57014"
+	StaleStamp            = "TD001" // a write whose stamp the present phase does not admit
+	WouldLose             = "TD002" // a write that the guard cannot keep in step without losing a value
+	InsufficientPrivilege = "42501"
+	UndefinedColumn       = "42703"
+	UndefinedTable        = "42P01"
+	UndefinedSchema       = "3F000"
+	CachedPlan            = "0A000"
+	LockNotAvailable      = "55P03"
+	Deadlock              = "40P01"
+	Serialization         = "40001"
+	QueryCanceled         = "57014"
 )
 
 // SQLState returns the SQLSTATE in err's chain, or "". lib/pq and pgx errors both have the method.

@@ -27,6 +27,7 @@ var (
 	ErrNewer     = errors.New("the state schema was installed by a newer version of the library: upgrade this program's dependency")
 	ErrNoSchema  = errors.New("schema tandem is missing: run expand.Apply, or switchover.Join with a role that may create it")
 	ErrUnknown   = errors.New("no such migration: run expand.Apply first, and check the name")
+	ErrOverlap   = errors.New("a column can be in one migration at a time")
 	ErrRedeclare = errors.New("the pair's declaration differs from the migration that is under way: deploy the declaration it was started with")
 )
 
@@ -50,6 +51,9 @@ func Install(ctx context.Context, db *sqlx.DB) error {
 		return err
 	}
 	err = pg.InTx(ctx, db, pg.Settings{}, upgrade)
+	if pg.SQLState(err) == pg.InsufficientPrivilege {
+		return fmt.Errorf("install schema tandem: %w; let a role that may create a schema in this database call Join or expand.Apply once", err)
+	}
 	if err != nil {
 		return fmt.Errorf("install schema tandem: %w", err)
 	}

@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jmoiron/sqlx"
 
 	"github.com/tandem-go/tandem/internal/ddl"
 	"github.com/tandem-go/tandem/internal/guard"
+	"github.com/tandem-go/tandem/internal/ident"
 	"github.com/tandem-go/tandem/internal/pair"
 	"github.com/tandem-go/tandem/internal/pg"
 	"github.com/tandem-go/tandem/internal/phase"
@@ -104,6 +106,9 @@ func Register(ctx context.Context, tx *sqlx.Tx, d pair.Definition) (*Migration, 
 	if err != nil {
 		return nil, err
 	}
+	if err := refuseOverlap(ctx, tx, d); err != nil {
+		return nil, fmt.Errorf("register %s: %w", d.Name(), err)
+	}
 	for _, table := range notes {
 		_, err := tx.ExecContext(ctx, `DELETE FROM tandem.`+table+` WHERE migration = $1
 			AND EXISTS (SELECT FROM tandem.migration WHERE name = $1 AND phase = 'Complete')`, d.Name())
@@ -124,6 +129,30 @@ func Register(ctx context.Context, tx *sqlx.Tx, d pair.Definition) (*Migration, 
 		return nil, err
 	}
 	return m, m.Same(d)
+}
+
+// refuseOverlap keeps two migrations that are under way from sharing a column: each would take the other's writes for strays. The lock makes registrations
+// wait for one another.
+func refuseOverlap(ctx context.Context, tx *sqlx.Tx, d pair.Definition) error {
+	if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, lockKey); err != nil {
+		return err
+	}
+	list, err := List(ctx, tx)
+	if err != nil {
+		return err
+	}
+	for _, other := range list {
+		o := other.Definition
+		if other.Phase == phase.Complete || o.Table != d.Table || other.Name == d.Name() {
+			continue
+		}
+		for _, c := range d.Columns() {
+			if slices.Contains(o.Columns(), c) {
+				return fmt.Errorf("column %s belongs to migration %s, which is in %s: finish it or undo it first: %w", ident.Quote(c), other.Name, other.Phase, ErrOverlap)
+			}
+		}
+	}
+	return nil
 }
 
 // Same refuses a declaration other than the one that the migration was started with.

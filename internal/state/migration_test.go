@@ -100,6 +100,35 @@ func notes(t *testing.T, db *sqlx.DB, write bool, name string) (n int) {
 }
 
 // A complete migration's name begins again, perhaps with another declaration; what was noted for it, and for it alone, is forgotten.
+// A column is in one migration at a time; complete ones do not count.
+func TestOverlap(t *testing.T) {
+	t.Parallel()
+	db := installed(t)
+	_, err := register(t, db, rename())
+	require.NoError(t, err)
+	var last pair.Definition
+	for name, change := range map[string]func(d *pair.Definition){
+		"one old, two new":      func(d *pair.Definition) { d.New, d.Stamp = []string{"other"}, "other_stamp" },
+		"new is old of another": func(d *pair.Definition) { d.Old, d.New, d.Stamp = d.New, []string{"third"}, "third_stamp" },
+		"stamp is new of it":    func(d *pair.Definition) { d.Old, d.New, d.Stamp = []string{"a"}, []string{"full_name_stamp"}, "b" },
+	} {
+		d := rename()
+		change(&d)
+		d.Forward, d.Backward = nil, nil
+		_, err := register(t, db, d)
+		require.ErrorIs(t, err, state.ErrOverlap, name)
+		require.ErrorContains(t, err, "belongs to migration users.full_name, which is in Start")
+		last = d
+	}
+	apart := rename()
+	apart.Table.Name = "customers"
+	_, err = register(t, db, apart)
+	require.NoError(t, err)
+	db.MustExec(`UPDATE tandem.migration SET phase = 'Complete'`)
+	_, err = register(t, db, last)
+	require.NoError(t, err)
+}
+
 func TestCompleteBeginsAgain(t *testing.T) {
 	t.Parallel()
 	db := installed(t)
