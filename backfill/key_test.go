@@ -38,15 +38,15 @@ func TestRunByAnyKey(t *testing.T) {
 				quoted := `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
 				columns, names = append(columns, quoted+" "+c.types[i]), append(names, quoted)
 			}
-			create := `CREATE TABLE users (` + strings.Join(columns, ", ") + `, user_name text, PRIMARY KEY (` + strings.Join(names, ", ") + `));
-				INSERT INTO users SELECT ` + c.values + `, 'name ' || i FROM generate_series(1, 250) i`
+			create := `CREATE TABLE users (` + strings.Join(columns, ", ") + `, user_name text, nick text, PRIMARY KEY (` + strings.Join(names, ", ") + `));
+				INSERT INTO users SELECT ` + c.values + `, 'name ' || i, 'nick ' || i FROM generate_series(1, 250) i`
 			b := newBed(t, create, expand.Rename[string]("users", "user_name", "full_name", c.columns...))
 			byKey := b.run()
 			require.EqualValues(t, 250, byKey.Rows)
 			b.same(`user_name`)
 			b.verified(250)
 
-			inGo := expand.Convert(expand.Spec[string, string]{Table: "users", Key: c.columns, Old: "user_name", New: "loud_name",
+			inGo := expand.Convert(expand.Spec[string, string]{Table: "users", Key: c.columns, Old: "nick", New: "loud_name",
 				Forward: func(s string) (string, error) { return strings.ToUpper(s), nil }})
 			b.migrate(inGo)
 			for _, rows := range []int{250, 0} {
@@ -54,7 +54,7 @@ func TestRunByAnyKey(t *testing.T) {
 				require.NoError(t, err)
 				require.EqualValues(t, rows, res.Rows)
 			}
-			require.Zero(t, b.number(`SELECT count(*) FROM users WHERE loud_name IS DISTINCT FROM upper(user_name) OR loud_name_stamp IS NULL`))
+			require.Zero(t, b.number(`SELECT count(*) FROM users WHERE loud_name IS DISTINCT FROM upper(nick) OR loud_name_stamp IS NULL`))
 			report, err := backfill.Verify(t.Context(), b.db, inGo, backfill.VerifyOptions{Window: 100})
 			require.NoError(t, err)
 			require.Equal(t, backfill.Report{Rows: 250}, report)

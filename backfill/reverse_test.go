@@ -21,7 +21,7 @@ func (b *bed) toContract() {
 	require.NoError(b, expand.ApplyTwins(b.ctx, b.db, b.pair, expand.Options{}))
 	b.verified(b.number(`SELECT count(*) FROM users`))
 	b.advance(b.pair, switchover.Switch)
-	require.NoError(b, contract.Apply(b.ctx, b.db, b.pair, contract.Relax, contract.Options{}))
+	require.NoError(b, contract.Apply(b.ctx, b.db, b.pair, contract.Relax, contract.Options{Gates: switchover.Options{Quiet: switchover.None}}))
 	b.advance(b.pair, switchover.Contract)
 	require.NoError(b, contract.Apply(b.ctx, b.db, b.pair, contract.Finish, contract.Options{}))
 }

@@ -8,13 +8,13 @@
 //
 // # What happens to the table
 //
-// Relax takes NOT NULL, default, checks and foreign keys from old. Finish makes new NOT NULL, by a check that is validated without blocking anybody, and gives it
+// Relax takes NOT NULL, default, checks, foreign keys and unique indexes from old; new has them all. Finish makes new NOT NULL, by a check that is validated without blocking anybody, and gives it
 // the default. Drop drops old, the stamp and the guard, and gives the twins the names of the indexes and constraints that went with old: the catalog is then
 // what ALTER TABLE ... RENAME COLUMN would have left, apart from the column's position. Each step takes ACCESS EXCLUSIVE for a moment only;
 // nothing is dropped with CASCADE, and what depends on old is listed before anything is touched.
 //
 // # The way back
 //
-// Relax notes in the state schema what it takes; Restore gives it back. From Contract the way back is switchover.Revert, backfill.Run with Reverse,
+// Relax notes in the state schema what it takes; Restore gives it back, in Switch or in Migrate, by statements that block nobody for long. From Contract the way back is switchover.Revert, backfill.Run with Reverse,
 // Restore. There is none from Drop.
 package contract

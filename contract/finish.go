@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/jmoiron/sqlx"
+
 	"github.com/tandem-go/tandem/expand"
 	"github.com/tandem-go/tandem/internal/catalog"
 	"github.com/tandem-go/tandem/internal/guard"
@@ -11,15 +13,14 @@ import (
 )
 
 // finish plans NOT NULL and default on new. Not before Contract: an INSERT by a stray, which the guard repairs, would fail.
-func (w *work) finish(ctx context.Context) ([]expand.Step, error) {
+func (w *work) finish() ([]expand.Step, error) {
 	var steps []expand.Step
-	r := w.m.Relaxed
 	for _, name := range w.d.New {
 		c := w.table.Column(name)
 		if c == nil {
 			return nil, fmt.Errorf("column %s: %w", ident.Quote(name), expand.ErrNoColumn)
 		}
-		if r.NotNull && !c.NotNull {
+		if w.m.Relaxed.NotNull && !c.NotNull {
 			steps = append(steps, notNull(w.d, name, "")...)
 		}
 		if want := w.newDefault(); want != "" && c.Default == "" {
@@ -27,23 +28,7 @@ func (w *work) finish(ctx context.Context) ([]expand.Step, error) {
 				SQL: []string{"ALTER TABLE " + w.d.Table.SQL() + " ALTER COLUMN " + ident.Quote(name) + " SET DEFAULT " + want}})
 		}
 	}
-	uniques, err := catalog.Uniques(ctx, w.db, w.table, w.d)
-	if err != nil || len(uniques) == 0 {
-		return steps, err
-	}
-	twins, err := catalog.Twins(ctx, w.db, w.table, w.d)
-	if err != nil {
-		return nil, err
-	}
-	s := expand.Step{Name: "drop unique indexes of old", Lock: "ACCESS EXCLUSIVE",
-		Why: "old is stale now; on the way back two rows might hold one value for a moment"}
-	for _, u := range uniques {
-		if err := take(&s, &r, u, twins); err != nil {
-			return nil, err
-		}
-	}
-	s.Also = w.note(r)
-	return append(steps, s), nil
+	return steps, nil
 }
 
 // newDefault is forward of old's default; "" if there was none, or if only Go could convert it: then the gate to Complete asks for it.
@@ -58,8 +43,8 @@ func (w *work) newDefault() string {
 	}
 }
 
-// dropStep is one transaction: guard, old and stamp go, and the twins take the names.
-func (w *work) dropStep(ctx context.Context) (expand.Step, error) {
+// dropStep is one transaction: guard, old and stamp go, and the twins take the names. It reads the catalog in tx and runs nothing yet.
+func (w *work) dropStep(ctx context.Context, tx *sqlx.Tx) (expand.Step, error) {
 	s := expand.Step{Name: "drop old, stamp and guard", Lock: "ACCESS EXCLUSIVE", Why: "metadata only; without CASCADE"}
 	if w.m.Relaxed.NotNull {
 		for _, name := range w.d.New {
@@ -68,7 +53,7 @@ func (w *work) dropStep(ctx context.Context) (expand.Step, error) {
 			}
 		}
 	}
-	twins, err := catalog.Twins(ctx, w.db, w.table, w.d)
+	twins, err := catalog.TwinsIn(ctx, tx, w.table, w.d)
 	if err != nil {
 		return s, err
 	}
@@ -84,17 +69,17 @@ func (w *work) dropStep(ctx context.Context) (expand.Step, error) {
 		s.SQL = append(s.SQL, t.Finish...)
 	}
 	s.SQL = append(s.SQL, w.m.Relaxed.Finish...)
-	rename, err := w.renameNotNull(ctx)
+	rename, err := w.renameNotNull(ctx, tx)
 	s.SQL = append(s.SQL, rename...)
 	return s, err
 }
 
 // renameNotNull gives new's NOT NULL constraint the name of old's, where constraints of that kind have names.
-func (w *work) renameNotNull(ctx context.Context) ([]string, error) {
+func (w *work) renameNotNull(ctx context.Context, tx *sqlx.Tx) ([]string, error) {
 	if w.m.Relaxed.Name == "" {
 		return nil, nil
 	}
-	name, err := catalog.NotNullName(ctx, w.db, w.table, w.d.New[0])
+	name, err := catalog.NotNullName(ctx, tx, w.table, w.d.New[0])
 	if err != nil || name == "" || name == w.m.Relaxed.Name {
 		return nil, err
 	}

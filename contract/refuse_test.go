@@ -32,7 +32,7 @@ func TestWrongPhaseOrStage(t *testing.T) {
 	require.Equal(t, "Stage(5)", contract.Stage(5).String())
 	w.refusedAll(contract.ErrPhase, stages...)
 	w.toMigrate()
-	w.refusedAll(contract.ErrPhase, stages...)
+	w.refusedAll(contract.ErrPhase, contract.Relax, contract.Finish, contract.Drop)
 	w.toSwitch()
 	w.refusedAll(contract.ErrPhase, contract.Finish, contract.Drop)
 	w.apply(contract.Relax)
@@ -66,6 +66,7 @@ func TestRelaxRefusesDependents(t *testing.T) {
 	w.toSwitch()
 	w.exec(`CREATE VIEW names AS SELECT user_name FROM users; CREATE VIEW harmless AS SELECT email FROM users`)
 	w.exec(`CREATE POLICY own ON users USING (user_name = current_user)`)
+	w.exec(`ALTER TABLE users REPLICA IDENTITY USING INDEX users_name`)
 	w.exec(`CREATE FUNCTION mention() RETURNS bigint LANGUAGE sql AS 'SELECT count(user_name) FROM public.users'`)
 	before := w.describe()
 	list, err := contract.Check(t.Context(), w.db, w.pair)
@@ -74,16 +75,68 @@ func TestRelaxRefusesDependents(t *testing.T) {
 	for _, d := range list {
 		blocking[d.Kind+" "+d.Name] = d.Blocks
 	}
-	require.Equal(t, map[string]bool{"view names": true, "policy own": true, "function mention()": false}, blocking)
+	require.Equal(t, map[string]bool{"view names": true, "policy own": true, "replica identity users_name": true, "function mention()": false}, blocking)
 	err = contract.Apply(t.Context(), w.db, w.pair, contract.Relax, contract.Options{})
 	require.ErrorIs(t, err, contract.ErrDependents)
+	require.ErrorContains(t, err, "replica identity users_name: ")
 	require.ErrorContains(t, err, "view names: ")
 	require.ErrorContains(t, err, "policy own: ")
 	require.NotContains(t, err.Error(), "mention")
 	require.Equal(t, before, w.describe())
 	require.Zero(t, w.number(`SELECT count(*) FROM tandem.migration WHERE relaxed <> '{}'`))
-	w.exec(`CREATE OR REPLACE VIEW names AS SELECT full_name AS user_name FROM users; ALTER POLICY own ON users USING (full_name = current_user)`)
+	w.exec(`CREATE OR REPLACE VIEW names AS SELECT full_name AS user_name FROM users; ALTER POLICY own ON users USING (full_name = current_user);
+		ALTER TABLE users REPLICA IDENTITY FULL`)
 	w.apply(contract.Relax)
+}
+
+// Relax asks, before it takes anything, whether somebody late or a stray still relies on what it takes.
+func TestRelaxAsksTheGates(t *testing.T) {
+	t.Parallel()
+	w := newLonelyWalker(t, usersSQL, fullName)
+	w.toSwitch()
+	w.exec(`UPDATE users SET user_name = 'stray' WHERE id = 1`)
+	w.exec(`INSERT INTO tandem.member (id, service, build, host, pid) VALUES ('x', 'late', '', 'elsewhere', 1)`)
+	before := w.describe()
+	err := contract.Apply(t.Context(), w.db, w.pair, contract.Relax, contract.Options{})
+	var refused *switchover.GateError
+	require.ErrorAs(t, err, &refused)
+	require.ErrorContains(t, err, "relax users.full_name: ")
+	require.Len(t, refused.Gates, 2)
+	require.Equal(t, before, w.describe())
+	require.Zero(t, w.number(`SELECT count(*) FROM tandem.migration WHERE relaxed <> '{}'`))
+	o := contract.Options{Gates: switchover.Options{Quiet: switchover.None, Waive: map[string]string{"members": "it hangs"}, Actor: "me"}}
+	require.NoError(t, contract.Apply(t.Context(), w.db, w.pair, contract.Relax, o))
+	require.Equal(t, 1, w.number(`SELECT count(*) FROM tandem.event WHERE kind = 'relax' AND actor = 'me' AND waived = '{"members": "it hangs"}'`))
+}
+
+// What comes while Drop waits for its gates is seen all the same.
+func TestDropSeesWhatCameWhileItWaited(t *testing.T) {
+	t.Parallel()
+	w := newLonelyWalker(t, usersSQL, fullName)
+	w.toContract()
+	w.apply(contract.Finish)
+	waiting := func(come string) error {
+		t.Helper()
+		w.exec(`INSERT INTO tandem.member (id, service, build, host, pid) VALUES ('x', 'late', '', 'elsewhere', 1)`)
+		ctx, cancel := context.WithTimeout(t.Context(), waitTime)
+		defer cancel()
+		done := make(chan error, 1)
+		go func() {
+			done <- contract.Apply(ctx, w.db, w.pair, contract.Drop, contract.Options{Gates: quick})
+		}()
+		require.Eventually(t, func() bool {
+			return w.number(`SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%FROM tandem.member%' AND datname = current_database() AND pid <> pg_backend_pid()`) > 0
+		}, waitTime, 5*time.Millisecond)
+		w.exec(come)
+		w.exec(`DELETE FROM tandem.member`)
+		return <-done
+	}
+	err := waiting(`CREATE INDEX late_index ON users (user_name)`)
+	require.ErrorIs(t, err, contract.ErrDependents)
+	require.ErrorContains(t, err, "late_index")
+	w.exec(`DROP INDEX late_index`)
+	require.NoError(t, waiting(`COMMENT ON INDEX users_lower IS 'late'`))
+	require.Equal(t, 1, w.number(`SELECT count(*) FROM pg_class WHERE relname = 'users_lower' AND obj_description(oid, 'pg_class') = 'late'`))
 }
 
 // What has no twin would be lost.
@@ -91,16 +144,15 @@ func TestRefusedWithoutTwins(t *testing.T) {
 	t.Parallel()
 	w := newLonelyWalker(t, usersSQL, fullName)
 	w.toSwitch()
-	w.exec(`ALTER TABLE users ADD CONSTRAINT late CHECK (user_name <> 'x')`)
-	before := w.describe()
-	w.refusedAll(contract.ErrDependents, contract.Relax)
-	require.Equal(t, before, w.describe())
+	for _, late := range []string{`ALTER TABLE users ADD CONSTRAINT late CHECK (user_name <> 'x')`, `CREATE UNIQUE INDEX late_unique ON users (user_name)`} {
+		w.exec(late)
+		before := w.describe()
+		w.refusedAll(contract.ErrDependents, contract.Relax)
+		require.Equal(t, before, w.describe())
+	}
 	require.NoError(t, expand.ApplyTwins(t.Context(), w.db, w.pair, expand.Options{}))
 	w.apply(contract.Relax)
 	w.advance(switchover.Contract)
-	w.exec(`CREATE UNIQUE INDEX late_unique ON users (user_name)`)
-	w.refusedAll(contract.ErrDependents, contract.Finish)
-	w.exec(`DROP INDEX late_unique`)
 	w.apply(contract.Finish)
 	w.exec(`CREATE INDEX late_index ON users (user_name)`)
 	w.refusedAll(contract.ErrDependents, contract.Drop)

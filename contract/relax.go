@@ -37,7 +37,8 @@ func (w *work) relax(ctx context.Context) ([]expand.Step, error) {
 	if err := w.relaxColumn(ctx, &s, &r); err != nil {
 		return nil, err
 	}
-	for _, t := range slices.Concat(rules, slices.DeleteFunc(uniques, func(u catalog.Taken) bool { return u.Simple })) {
+	// A unique index would go on judging by stale values, and an upsert of a late member find the wrong row there.
+	for _, t := range slices.Concat(rules, uniques) {
 		if err := take(&s, &r, t, twins); err != nil {
 			return nil, err
 		}
@@ -78,9 +79,9 @@ func (w *work) relaxColumn(ctx context.Context, s *expand.Step, r *state.Relaxed
 
 // take drops an object of old, remembers how to bring it back, and what gives its name to the twin. Without a valid twin it would be lost.
 func take(s *expand.Step, r *state.Relaxed, t catalog.Taken, twins []catalog.Twin) error {
-	i := slices.IndexFunc(twins, func(w catalog.Twin) bool { return w.Of == t.Name })
+	i := slices.IndexFunc(twins, func(w catalog.Twin) bool { return w.Kind == t.Kind && w.Of == t.Name })
 	if i < 0 || !twins[i].Ready {
-		return fmt.Errorf("%s has no valid twin on new: run expand.ApplyTwins: %w", ident.Quote(t.Name), ErrDependents)
+		return fmt.Errorf("%s %s has no valid twin on new: run expand.ApplyTwins: %w", t.Kind, ident.Quote(t.Name), ErrDependents)
 	}
 	s.SQL = append(s.SQL, t.Drop)
 	r.Finish = append(r.Finish, twins[i].Finish...)

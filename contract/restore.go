@@ -34,9 +34,10 @@ func (w *work) restore(ctx context.Context) ([]expand.Step, error) {
 		}
 		steps = append(steps, s)
 	}
-	last := expand.Step{Name: "repair guard", Lock: "SHARE ROW EXCLUSIVE", Why: "old is whole again: strays may write it"}
+	last := expand.Step{Name: "note it", Lock: "none", Why: "old is whole again"}
 	if w.reversing() {
-		last.SQL = guard.Install(w.table.Spec(w.d), guard.Repair)
+		last = expand.Step{Name: "repair guard", Lock: "ACCESS EXCLUSIVE", Why: "old is whole again: strays may write it, and the triggers that only reject go",
+			SQL: guard.Install(w.table.Spec(w.d), guard.Repair)}
 	}
 	if len(steps) == 0 && len(last.SQL) == 0 {
 		return nil, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jmoiron/sqlx"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/tandem-go/tandem/internal/catalog"
 	"github.com/tandem-go/tandem/internal/ddl"
 	"github.com/tandem-go/tandem/internal/guard"
+	"github.com/tandem-go/tandem/internal/pg"
 	"github.com/tandem-go/tandem/internal/phase"
 	"github.com/tandem-go/tandem/internal/state"
 	"github.com/tandem-go/tandem/switchover"
@@ -22,13 +24,14 @@ type Stage int
 // The stages. Relax, Advance to Contract, Finish, Drop is the way forward; Restore ends the way back.
 const (
 	// Relax, in Switch, takes from old what would fail or mislead once it is no longer written: NOT NULL, the default, its foreign keys
-	// and checks, and unique indexes other than on old alone. New has twins of them all.
+	// and checks, and its unique indexes. New has twins of them all.
 	Relax Stage = iota + 1
-	// Finish, in Contract, makes new NOT NULL if old was, gives it old's default, and drops the unique indexes of old, which would stand in the way back.
+	// Finish, in Contract, makes new NOT NULL if old was, and gives it old's default.
 	Finish
 	// Drop, in Contract, drops old, stamp and guard, gives the twins the names of old's indexes and constraints, and sets Complete, all in one transaction.
 	Drop
-	// Restore, in Switch after Revert and the reverse backfill, gives old back what Relax and Finish took, and installs the repair guard again.
+	// Restore gives old back what Relax took: in Switch or Migrate before the swap, or in Switch after Revert and the reverse backfill; then it also
+	// takes back what Finish gave to new, and installs the repair guard again.
 	Restore
 )
 
@@ -51,7 +54,7 @@ var (
 
 // Options of Plan and Apply. The zero value is complete.
 type Options struct {
-	Gates switchover.Options // quiet and soak times, waivers and actor for Drop, which is the step to Complete
+	Gates switchover.Options // for Relax and for Drop, which is the step to Complete: times, waivers, actor, and whether to wait
 	Locks expand.Options     // waiting for locks
 }
 
@@ -61,8 +64,9 @@ func Check(ctx context.Context, db *sqlx.DB, p expand.Any) ([]expand.Dependent, 
 	return expand.Dependents(ctx, db, p)
 }
 
-// Plan returns what Apply would do for a stage, as plain values; for Restore without the reinstalled guard's text if it is in force already. It
-// sends only queries. Nothing is left to do where the list is empty.
+// Plan returns what Apply would do for a stage, as plain values; for Restore without the reinstalled guard's text if it is in force already. Nothing
+// is left to do where the list is empty. Nothing is changed, but PostgreSQL is asked to spell definitions on an empty copy of the table in schema tandem, in a
+// transaction that is rolled back: it needs a role that may create tables there, on a server that takes writes.
 func Plan(ctx context.Context, db *sqlx.DB, p expand.Any, stage Stage) ([]expand.Step, error) {
 	w, err := load(ctx, db, p, stage)
 	if err != nil {
@@ -75,8 +79,9 @@ func Plan(ctx context.Context, db *sqlx.DB, p expand.Any, stage Stage) ([]expand
 	return steps, nil
 }
 
-// Apply runs Plan. It may be run again after a crash at any point; what is done already is not done twice. For Drop it first asks the gates of the step to
-// Complete and returns their *switchover.GateError. Locks: ACCESS EXCLUSIVE on the table for a moment in each step that is not said to be CONCURRENTLY, waiting at
+// Apply runs Plan. It may be run again after a crash at any point; what is done already is not done twice. For Relax it first asks switchover.Settled, for Drop the
+// gates of the step to Complete, and returns their *switchover.GateError; what is dropped is planned once more after them, under a lock that keeps indexes from
+// coming. Locks: ACCESS EXCLUSIVE on the table for a moment in each step that is not said to be CONCURRENTLY, waiting at
 // most Options.Locks.LockTimeout a try; the error after the last try names who held the lock. Never CASCADE.
 func Apply(ctx context.Context, db *sqlx.DB, p expand.Any, stage Stage, o Options) error {
 	w, err := load(ctx, db, p, stage)
@@ -101,7 +106,6 @@ type work struct {
 	d     expand.Definition
 	m     *state.Migration
 	table *catalog.Table
-	pair  expand.Any
 }
 
 func load(ctx context.Context, db *sqlx.DB, p expand.Any, stage Stage) (*work, error) {
@@ -111,22 +115,31 @@ func load(ctx context.Context, db *sqlx.DB, p expand.Any, stage Stage) (*work, e
 	if _, ok := stageNames[stage]; !ok {
 		return nil, fmt.Errorf("%s: %v: %w", p.Name(), stage, ErrStage)
 	}
-	w := &work{db: db, stage: stage, d: p.Definition(), pair: p}
-	var err error
-	if w.m, err = state.Load(ctx, db, p.Name()); err != nil {
-		return nil, err
-	}
-	if err := w.m.Same(w.d); err != nil {
-		return nil, err
-	}
-	want := map[Stage]phase.Phase{Relax: phase.Switch, Finish: phase.Contract, Drop: phase.Contract, Restore: phase.Switch}[stage]
-	if w.m.Phase != want {
-		return nil, fmt.Errorf("%s %s: %w: it is in %s, %s belongs to %s", stage, p.Name(), ErrPhase, w.m.Phase, stage, want)
-	}
-	if w.table, err = catalog.Read(ctx, db, w.d.Table); err != nil {
+	w := &work{db: db, stage: stage, d: p.Definition()}
+	if err := w.read(ctx, db); err != nil {
 		return nil, fmt.Errorf("%s %s: %w", stage, p.Name(), err)
 	}
 	return w, nil
+}
+
+// read reads the migration and its table.
+func (w *work) read(ctx context.Context, q sqlx.QueryerContext) (err error) {
+	if w.m, err = state.Load(ctx, q, w.d.Name()); err != nil {
+		return err
+	}
+	if err := w.m.Same(w.d); err != nil {
+		return err
+	}
+	if want := belongs[w.stage]; !slices.Contains(want, w.m.Phase) {
+		return fmt.Errorf("%w: it is in %s, %s belongs to %v", ErrPhase, w.m.Phase, w.stage, want)
+	}
+	w.table, err = catalog.Read(ctx, q, w.d.Table)
+	return err
+}
+
+// belongs lists the phases of each stage. Restore is there in Migrate too, because the flip from Switch to Migrate does not wait for it.
+var belongs = map[Stage][]phase.Phase{
+	Relax: {phase.Switch}, Finish: {phase.Contract}, Drop: {phase.Contract}, Restore: {phase.Switch, phase.Migrate},
 }
 
 func (w *work) plan(ctx context.Context) ([]expand.Step, error) {
@@ -134,9 +147,13 @@ func (w *work) plan(ctx context.Context) ([]expand.Step, error) {
 	case Relax:
 		return w.relax(ctx)
 	case Finish:
-		return w.finish(ctx)
+		return w.finish()
 	case Drop:
-		s, err := w.dropStep(ctx)
+		var s expand.Step
+		err := pg.InTx(ctx, w.db, pg.Settings{LockTimeout: catalog.LockTimeout}, func(ctx context.Context, tx *sqlx.Tx) (err error) {
+			s, err = w.dropStep(ctx, tx)
+			return err
+		})
 		return []expand.Step{s}, err
 	default:
 		return w.restore(ctx)
@@ -145,8 +162,16 @@ func (w *work) plan(ctx context.Context) ([]expand.Step, error) {
 
 // run runs a plan; each of its steps writes what it took into the state, in its own transaction.
 func (w *work) run(ctx context.Context, o Options) error {
+	var waived map[string]string
 	if w.stage == Relax {
-		if err := w.refuseDependents(ctx); err != nil {
+		if err := w.refuseDependents(ctx, w.db); err != nil {
+			return err
+		}
+		var err error
+		if waived, err = switchover.Settled(ctx, w.db, w.m.Name, o.Gates); err != nil {
+			return err
+		}
+		if err := w.read(ctx, w.db); err != nil { // it may have waited
 			return err
 		}
 	}
@@ -157,12 +182,12 @@ func (w *work) run(ctx context.Context, o Options) error {
 	if _, err := ddl.Run(ctx, w.db, w.d.Table, steps, o.Locks); err != nil {
 		return err
 	}
-	return state.Log(ctx, w.db, state.Event{Migration: w.m.Name, Kind: w.stage.String(), From: w.m.Phase, To: w.m.Phase, Actor: o.Gates.Actor})
+	return state.Log(ctx, w.db, state.Event{Migration: w.m.Name, Kind: w.stage.String(), From: w.m.Phase, To: w.m.Phase, Actor: o.Gates.Actor, Waived: waived})
 }
 
 // refuseDependents lists what would keep old from being dropped, before anything is taken from it.
-func (w *work) refuseDependents(ctx context.Context) error {
-	list, err := catalog.Dependents(ctx, w.db, w.table, w.d)
+func (w *work) refuseDependents(ctx context.Context, q sqlx.QueryerContext) error {
+	list, err := catalog.Dependents(ctx, q, w.table, w.d)
 	if err != nil {
 		return err
 	}
@@ -178,14 +203,31 @@ func (w *work) refuseDependents(ctx context.Context) error {
 	return nil
 }
 
-// drop is the step to Complete: switchover asks the gates, and the columns go in the transaction that sets the phase.
+// drop is the step to Complete: switchover asks the gates, and the columns go in the transaction that sets the phase. What the gates would only
+// wait for is refused before; what came while they waited is seen after.
 func (w *work) drop(ctx context.Context, o Options) error {
-	s, err := w.dropStep(ctx)
-	if err != nil {
+	if _, err := w.plan(ctx); err != nil {
 		return err
 	}
 	gates := o.Gates
-	gates.LockTimeout, gates.Attempts, gates.Within = o.Locks.LockTimeout, o.Locks.Attempts, s.Exec
+	gates.LockTimeout, gates.Attempts = o.Locks.LockTimeout, o.Locks.Attempts
+	gates.Within = func(ctx context.Context, tx *sqlx.Tx) error {
+		// It conflicts with CREATE INDEX, and lets everybody read and write until the drop.
+		if _, err := tx.ExecContext(ctx, "LOCK TABLE "+w.d.Table.SQL()+" IN SHARE UPDATE EXCLUSIVE MODE"); err != nil {
+			return err
+		}
+		if err := w.read(ctx, tx); err != nil {
+			return err
+		}
+		if err := w.refuseDependents(ctx, tx); err != nil {
+			return err
+		}
+		s, err := w.dropStep(ctx, tx)
+		if err != nil {
+			return err
+		}
+		return s.Exec(ctx, tx)
+	}
 	return switchover.Advance(ctx, w.db, w.m.Name, switchover.Complete, gates)
 }
 

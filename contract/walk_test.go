@@ -1,12 +1,15 @@
 package contract_test
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-go/tandem/backfill"
 	"github.com/tandem-go/tandem/contract"
+	"github.com/tandem-go/tandem/expand"
 	"github.com/tandem-go/tandem/switchover"
 )
 
@@ -63,14 +66,11 @@ func TestWayBackFromContract(t *testing.T) {
 		list[0].FullName = step[1]
 		require.NoError(t, w.users.UpdateColumns(w.ctx, &list[0], "full_name"))
 	}
-	err := switchover.Revert(w.ctx, w.db, fullName.Name(), switchover.Switch, quick)
-	var refused *switchover.GateError
-	require.ErrorAs(t, err, &refused)
 	w.apply(contract.Finish)
 	require.NoError(t, switchover.Revert(w.ctx, w.db, fullName.Name(), switchover.Switch, quick))
 	require.NoError(t, w.member.Refresh(w.ctx))
 	w.use()
-	err = contract.Apply(w.ctx, w.db, fullName, contract.Restore, contract.Options{})
+	err := contract.Apply(w.ctx, w.db, fullName, contract.Restore, contract.Options{})
 	require.ErrorIs(t, err, contract.ErrUnreversed)
 	res, err := backfill.Run(w.ctx, w.db, fullName, backfill.Options{Reverse: true})
 	require.NoError(t, err)
@@ -86,4 +86,48 @@ func TestWayBackFromContract(t *testing.T) {
 	require.ErrorContains(t, err, "users_name")
 	_, err = w.db.Exec(`INSERT INTO users (email) VALUES ('only')`)
 	require.NoError(t, err)
+}
+
+// A member that has not seen the swap yet decides by new: old's unique indexes, whose values are of yesterday, are gone.
+func TestLateMemberAfterTheSwap(t *testing.T) {
+	t.Parallel()
+	w := newWalker(t)
+	w.toSwitch()
+	w.apply(contract.Relax)
+	require.Zero(t, w.number(`SELECT count(*) FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) AND a.attname = 'user_name' WHERE i.indisunique`))
+	late, err := switchover.Join(w.ctx, w.db, switchover.JoinOptions{Service: "late", Poll: time.Hour})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = late.Leave(context.WithoutCancel(w.ctx)) })
+	users, err := expand.NewRepository[user](w.db, late, w.pair)
+	require.NoError(t, err)
+	w.advance(switchover.Contract)
+	first := user{ID: 1, FullName: "renamed", Email: "1"}
+	require.NoError(t, w.users.Update(w.ctx, &first)) // its old still says user 1
+	again := user{FullName: "user 1", Email: "another"}
+	require.NoError(t, users.Upsert(w.ctx, &again, "full_name"))
+	require.NotEqual(t, first.ID, again.ID)
+	require.NoError(t, users.Update(w.ctx, &user{ID: again.ID, FullName: "user 1001", Email: "another"}))
+	require.NoError(t, users.Update(w.ctx, &user{ID: 2, FullName: "user 1", Email: "2"}))
+	require.Equal(t, switchover.Switch, late.Phase(w.pair.Name()))
+	got, err := w.users.Get(w.ctx, 1)
+	require.NoError(t, err)
+	require.Equal(t, first, got)
+}
+
+// The flip back to Migrate does not wait for Restore, which is open there too.
+func TestRestoreInMigrate(t *testing.T) {
+	t.Parallel()
+	w := newRich(t, plain)
+	w.toSwitch()
+	before := w.describe()
+	w.apply(contract.Relax)
+	w.revert(switchover.Migrate)
+	require.NotEqual(t, before, w.describe())
+	w.apply(contract.Restore)
+	require.Equal(t, before, w.describe())
+	w.advance(switchover.Switch)
+	w.apply(contract.Relax)
+	w.advance(switchover.Contract)
+	w.end()
+	require.Equal(t, w.renamed(plain), w.describe())
 }

@@ -35,6 +35,7 @@ const richSQL = `
 	CREATE INDEX partial ON "t" (email) WHERE "old" LIKE 'n%';
 	CREATE INDEX expression ON "t" ((upper("old") || email), ("old" || '"'));
 	CREATE INDEX many ON "t" (tenant, "old" text_pattern_ops DESC NULLS LAST) INCLUDE (email) WITH (fillfactor = 70);
+	CREATE INDEX named ON "t" ("old", id);
 	CREATE INDEX included ON "t" (email) INCLUDE ("old");
 	CREATE INDEX hashed ON "t" USING hash ("old");
 	CREATE INDEX brinish ON "t" USING brin ("old") WITH (pages_per_range = 8);

@@ -19,7 +19,8 @@
 //
 // Apply adds the new column and the stamp, both nullable and without default, and the guard: triggers that bring a write which knows
 // only one of the columns into step. It is one transaction under ACCESS EXCLUSIVE for a moment. ApplyTwins, after the backfill, gives new what
-// old has: indexes, checks, foreign keys, comment, statistics target, grants. Both can be run again at any time. Undo takes back what Apply did.
+// old has: indexes, checks, foreign keys, comment, statistics target, grants. Both can be run again at any time; after Complete, Apply does nothing. Undo takes
+// back what Apply did.
 //
 // # The reader's rule
 //
@@ -27,8 +28,9 @@
 // whatever phase the reader believes in. Otherwise both are right: the phase chooses, and in Migrate and Switch the other is compared, and a
 // difference reported. So a read by key is right at any progress of the backfill and with any phase that a process has cached.
 //
-// A filter such as WHERE {full_name} = $1 uses one column: the one the phase reads. It is exact once no row is without a stamp, which the gate to
-// Switch asks for and the guard then keeps.
+// A filter such as WHERE {full_name} = $1 uses one column: the one the phase reads. Up to Migrate that is old, which every write sets. From Switch on it is
+// new, right in every row that has a stamp, and the gate to Switch asks for rows without one. After that the guard keeps it so where SQL can convert. Where only
+// Go can, a stray that writes old takes the stamp from its row, and a filter misses the new value until backfill.Sweep has been there.
 //
 // # SQL written by hand
 //

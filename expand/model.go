@@ -125,6 +125,24 @@ func (m *model) complete(pairs []Any) error {
 	return nil
 }
 
+// zeros has a bit for each field that is zero and left to the database.
+func (m *model) zeros(v reflect.Value) (mask uint64) {
+	for i := range m.fields {
+		if f := &m.fields[i]; f.generated && reflect.ValueOf(address(v, f)).Elem().IsZero() {
+			mask |= 1 << i
+		}
+	}
+	return mask
+}
+
+// given are all columns but the key and those of zeros. A pair is always among them.
+func (m *model) given(zeros uint64) []string {
+	if zeros == 0 {
+		return m.rest
+	}
+	return without(m.rest, m.returned(zeros))
+}
+
 func (m *model) field(name string) *field {
 	for i := range m.fields {
 		if m.fields[i].name == name {

@@ -37,8 +37,10 @@ var (
 	ErrPhase    = errors.New("not in this phase")
 )
 
-// Plan returns what Apply would do: one transaction that adds the new and the stamp column and the guard, or nothing when they are there. It sends
-// only queries. Errors: ErrNoTable, ErrNoColumn, ErrKey, ErrRefused, ErrType, ErrRedeclare, or a conversion that PostgreSQL cannot parse.
+// Plan returns what Apply would do: one transaction that adds the new and the stamp column and the guard, or nothing when they are there or the migration
+// is complete. It leaves nothing behind, but needs a connection that may write: to learn how PostgreSQL spells Spec.Type it makes a temporary
+// table and rolls back. A new column that is there already must be empty, for which it reads the table once.
+// Errors: ErrNoTable, ErrNoColumn, ErrKey, ErrRefused, ErrType, ErrRedeclare, or a conversion that PostgreSQL cannot parse.
 func Plan(ctx context.Context, db *sqlx.DB, p Any) ([]Step, error) {
 	if err := p.Err(); err != nil {
 		return nil, err
@@ -89,7 +91,13 @@ func plan(ctx context.Context, db *sqlx.DB, d pair.Definition) ([]Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m != nil && m.Phase > phase.Switch {
+	if m != nil && m.Phase == phase.Complete {
+		if m.Same(d) == nil && over(t, d) {
+			return nil, nil
+		}
+		m = nil // its name begins again
+	}
+	if m != nil && (m.Phase > phase.Switch || m.Guard == guard.Reverse) {
 		return nil, nil // the guard is another one now, and the columns are contract's
 	}
 	if err := t.Fits(d); err != nil {
@@ -97,6 +105,11 @@ func plan(ctx context.Context, db *sqlx.DB, d pair.Definition) ([]Step, error) {
 	}
 	if err := checkExisting(ctx, db, t, d); err != nil {
 		return nil, err
+	}
+	if m == nil {
+		if err := refuseFilled(ctx, db, t, d); err != nil {
+			return nil, err
+		}
 	}
 	if err := checkExpressions(ctx, db, d); err != nil {
 		return nil, err
@@ -109,7 +122,7 @@ func plan(ctx context.Context, db *sqlx.DB, d pair.Definition) ([]Step, error) {
 		}
 		s.SQL = append(s.SQL, grants...)
 	}
-	unguarded, err := catalog.Guarded(ctx, db, t, d)
+	unguarded, err := catalog.Unguarded(ctx, db, t, d, guard.Repair)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +138,7 @@ func plan(ctx context.Context, db *sqlx.DB, d pair.Definition) ([]Step, error) {
 	return []Step{s}, nil
 }
 
-// registered reads the migration, nil when there is none or it is complete. Before the first Apply there is no state schema.
+// registered reads the migration, nil when there is none. Before the first Apply there is no state schema.
 func registered(ctx context.Context, db *sqlx.DB, d pair.Definition) (*state.Migration, error) {
 	m, err := state.Load(ctx, db, d.Name())
 	if errors.Is(err, state.ErrUnknown) || errors.Is(err, state.ErrNoSchema) {
@@ -134,42 +147,16 @@ func registered(ctx context.Context, db *sqlx.DB, d pair.Definition) (*state.Mig
 	if err != nil {
 		return nil, err
 	}
-	if m.Phase == phase.Complete {
-		return nil, nil //nolint:nilnil // a complete migration does not count: its name may begin again
+	if m.Phase == phase.Complete { // another declaration may begin again with its name
+		return m, nil
 	}
 	return m, m.Same(d)
 }
 
-// checkExisting looks at new and stamp columns that are there before Apply: made by a migration tool, or by an Apply of before.
-func checkExisting(ctx context.Context, db *sqlx.DB, t *catalog.Table, d pair.Definition) error {
-	want := make([]string, len(d.New))
-	for i := range d.New {
-		want[i] = t.Column(d.Old[min(i, len(d.Old)-1)]).TypeSQL()
-		if d.Types != nil {
-			var err error
-			if want[i], err = catalog.SpellType(ctx, db, d.Types[i]); err != nil {
-				return err
-			}
-		}
-	}
-	for i, name := range append(slices.Clone(d.New), d.Stamp) {
-		c := t.Column(name)
-		if c == nil {
-			continue
-		}
-		expected := catalog.StampType
-		if i < len(want) {
-			expected = want[i]
-		}
-		switch {
-		case c.TypeSQL() != expected:
-			return fmt.Errorf("table %s, column %s: %w: it is %s, the pair needs %s: drop it, or name another column",
-				t, ident.Quote(name), ErrType, c.TypeSQL(), expected)
-		case c.NotNull || c.Default != "" || c.Generated != "" || c.Identity != "":
-			return fmt.Errorf("table %s, column %s: %w: until Contract it must be a plain nullable column without a default", t, ident.Quote(name), ErrType)
-		}
-	}
-	return nil
+// over tells whether the table is as a migration leaves it.
+func over(t *catalog.Table, d pair.Definition) bool {
+	there := func(name string) bool { return t.Column(name) != nil }
+	return !slices.ContainsFunc(d.Old, there) && there(d.New[0])
 }
 
 // checkExpressions lets PostgreSQL parse the conversions, with the search_path that the guard has.
@@ -233,14 +220,14 @@ func register(ctx context.Context, tx *sqlx.Tx, d pair.Definition) error {
 }
 
 // Undo removes the new column, the stamp and the guard, and forgets the migration: the table is as before Apply. Only in phase
-// Start, else ErrPhase. It takes ACCESS EXCLUSIVE for a moment.
+// Start, and only if old has all that it had, else ErrPhase. It takes ACCESS EXCLUSIVE for a moment.
 func Undo(ctx context.Context, db *sqlx.DB, p Any, o Options) error {
 	if err := p.Err(); err != nil {
 		return err
 	}
 	d := p.Definition()
 	m, err := registered(ctx, db, d)
-	if err != nil || m == nil {
+	if err != nil || m == nil || m.Phase == phase.Complete {
 		return err
 	}
 	s := Step{Name: "drop new column, stamp and guard", Lock: "ACCESS EXCLUSIVE", SQL: guard.Remove(d)}
@@ -252,6 +239,9 @@ func Undo(ctx context.Context, db *sqlx.DB, p Any, o Options) error {
 		m, err := state.Lock(ctx, tx, d.Name())
 		if err != nil {
 			return err
+		}
+		if len(m.Relaxed.Restore) > 0 { // first: Restore has its own phase
+			return fmt.Errorf("%w: old still lacks what contract.Apply with Relax took from it; run contract.Apply with Restore first", ErrPhase)
 		}
 		if m.Phase != phase.Start {
 			return fmt.Errorf("%w: in %s; revert to Start first", ErrPhase, m.Phase)

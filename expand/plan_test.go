@@ -114,6 +114,78 @@ func TestUndoOnlyInStart(t *testing.T) {
 	require.ErrorIs(t, expand.Undo(b.ctx, b.db, users, expand.Options{}), expand.ErrPhase)
 }
 
+// What Relax took from old comes back by Restore alone: forgetting the migration would lose it.
+func TestUndoOnlyWhenRestored(t *testing.T) {
+	t.Parallel()
+	b, _ := newUsers(t)
+	relaxed := `{"restore": [{"Name": "old not null again", "SQL": ["ALTER TABLE users ALTER COLUMN user_name SET NOT NULL"]}]}`
+	b.db.MustExec(`UPDATE tandem.migration SET relaxed = $1`, relaxed)
+	before := dump(t, b.db)
+	err := expand.Undo(b.ctx, b.db, users, expand.Options{})
+	require.ErrorIs(t, err, expand.ErrPhase)
+	require.ErrorContains(t, err, "run contract.Apply with Restore first")
+	require.Equal(t, before, dump(t, b.db))
+	b.db.MustExec(`UPDATE tandem.migration SET relaxed = '{}'`)
+	require.NoError(t, expand.Undo(b.ctx, b.db, users, expand.Options{}))
+}
+
+// A new column that is there already is taken over empty, and never with the application's values in it.
+func TestApplyOnAnExistingColumn(t *testing.T) {
+	t.Parallel()
+	for _, stamp := range []string{"", ", full_name_stamp int"} {
+		db := pgtest.New(t)
+		db.MustExec(`CREATE TABLE users (id bigint PRIMARY KEY, user_name text, full_name text` + stamp + `);
+			INSERT INTO users VALUES (1, 'old', 'the application''s own'), (2, 'old', NULL)`)
+		before := dump(t, db)
+		err := expand.Apply(t.Context(), db, users, expand.Options{})
+		require.ErrorIs(t, err, expand.ErrRefused)
+		require.ErrorContains(t, err, "table users, column full_name: ")
+		require.ErrorContains(t, err, "set it to NULL, or name another column")
+		require.Equal(t, before, dump(t, db))
+		var installed bool
+		require.NoError(t, db.Get(&installed, `SELECT to_regclass('tandem.migration') IS NOT NULL`))
+		require.False(t, installed)
+		db.MustExec(`UPDATE users SET full_name = NULL`)
+		require.NoError(t, expand.Apply(t.Context(), db, users, expand.Options{}))
+		db.MustExec(`UPDATE users SET user_name = 'stray' WHERE id = 1`)
+		require.NoError(t, expand.Apply(t.Context(), db, users, expand.Options{}), "registered: what is there is the guard's")
+	}
+}
+
+// A composite value with a NULL in it is a value.
+func TestApplyOnAnExistingComposite(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	db.MustExec(`CREATE TYPE place AS (x int, y int); CREATE TABLE users (id bigint PRIMARY KEY, a text, b place);
+		INSERT INTO users VALUES (1, 'old', (1, NULL))`)
+	same := func(s string) (string, error) { return s, nil }
+	p := expand.Convert(expand.Spec[string, string]{Table: "users", Old: "a", New: "b", Type: "place", Forward: same})
+	require.ErrorIs(t, expand.Apply(t.Context(), db, p, expand.Options{}), expand.ErrRefused)
+}
+
+// After Complete, Apply has nothing to do, until the columns say that the name begins again.
+func TestApplyAfterComplete(t *testing.T) {
+	t.Parallel()
+	b, r := newUsers(t)
+	require.NoError(t, r.Insert(b.ctx, &user{FullName: "kept"}))
+	b.set(switchover.Complete)
+	before := dump(t, b.db)
+	require.NoError(t, expand.Apply(b.ctx, b.db, users, expand.Options{}))
+	require.NoError(t, expand.Undo(b.ctx, b.db, users, expand.Options{}))
+	require.Equal(t, before, dump(t, b.db))
+	require.NoError(t, b.member.Refresh(b.ctx))
+	require.Equal(t, switchover.Complete, b.member.Phase(users.Name()))
+
+	other := expand.Rename[string]("users", "family_name", "full_name")
+	require.ErrorIs(t, expand.Apply(b.ctx, b.db, other, expand.Options{}), expand.ErrNoColumn)
+	b.db.MustExec(`ALTER TABLE users ADD COLUMN user_name text`)
+	require.ErrorIs(t, expand.Apply(b.ctx, b.db, users, expand.Options{}), expand.ErrRefused, "full_name holds what the first migration wrote")
+	b.db.MustExec(`ALTER TABLE users DROP COLUMN full_name`)
+	require.NoError(t, expand.Apply(b.ctx, b.db, users, expand.Options{}))
+	require.NoError(t, b.member.Refresh(b.ctx))
+	require.Equal(t, switchover.Start, b.member.Phase(users.Name()))
+}
+
 func TestApplyByManyAtOnce(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

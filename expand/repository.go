@@ -18,7 +18,8 @@ import (
 // old ones. Each method is one SQL statement, built for the phase that the operation is pinned to; together they write the pair's columns and
 // its stamp in that one statement.
 //
-// A field tagged `tandem:"default"` is left to the database while it is zero, and read back: serial and GENERATED ALWAYS keys, created_at.
+// A field tagged `tandem:"default"` is left to the database while it is zero: an insert reads it back, an update keeps the row's. That is for serial and
+// GENERATED ALWAYS keys, created_at.
 //
 // Outside a transaction, a statement that PostgreSQL refuses because the phase has just moved on is run once more in the new phase. Inside one,
 // the error is ErrPhaseMoved. A row that is not there is sql.ErrNoRows.
@@ -83,7 +84,7 @@ func (r *Repository[T]) run(ctx context.Context, what string, op func(ctx contex
 	}
 	var err error
 	if r.tx != nil {
-		err = explain(step(r.tx.Tx, r.tx.pin))
+		err = explain(ctx, r.member, r.tx.pin, step(r.tx.Tx, r.tx.pin))
 	} else {
 		err = statement(ctx, r.member, func(pin switchover.Pin) error { return step(r.db, pin) })
 	}
@@ -123,7 +124,8 @@ func (r *Repository[T]) Get(ctx context.Context, key ...any) (T, error) {
 
 // Select reads rows. The clause is what follows the table in SQL: `WHERE {full_name} = $1 ORDER BY {full_name} LIMIT 10`. {column} names the new column of
 // a pair and becomes the column that the phase reads; its arguments are made with the pair's Arg. The table goes by its bare name.
-// A filter is exact from Migrate on; in Switch and later because the gate has seen that no row is unstamped.
+// Up to Migrate a filter asks old, which is right; from Switch on new, which is exact but for strays of a pair that only Go converts: those are found
+// by their new value after backfill.Sweep.
 func (r *Repository[T]) Select(ctx context.Context, clause string, args ...any) ([]T, error) {
 	var out []T
 	err := r.run(ctx, "select from", func(ctx context.Context, q queryer, p phases) error {

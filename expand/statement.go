@@ -33,6 +33,22 @@ func filterColumns(d pair.Definition, ph switchover.Phase) []string {
 	return d.Old
 }
 
+// arbiters are the columns whose unique index may decide a conflict, the best first. Up to Migrate old has one, and new perhaps none yet; from Switch on new
+// has one, and old none once contract.Apply has relaxed it. A phase that writes both can take the other: new on the way back from Switch, before
+// Restore, and old where the gate to Switch was waived. A phase that writes one has no choice: the other column is stale.
+func arbiters(d pair.Definition, ph switchover.Phase) []string {
+	switch old, new := d.Old[0], d.New[0]; {
+	case !ph.WritesNew():
+		return []string{old}
+	case !ph.WritesOld():
+		return []string{new}
+	case ph.ReadsNew():
+		return []string{new, old}
+	default:
+		return []string{old, new}
+	}
+}
+
 // storedColumns are the columns that a read selects in a phase: the reader's rule needs all three while they exist. They come over as they are and Go
 // decides, because each node of a CASE costs the server 2 to 4 us a statement (parsed and planned anew each time), a column 1 us.
 func storedColumns(d pair.Definition, ph switchover.Phase) []string {

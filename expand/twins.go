@@ -3,6 +3,7 @@ package expand
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jmoiron/sqlx"
 
@@ -17,6 +18,9 @@ import (
 // and column grants, and ANALYZE at the end. The twins' names end in _tandem_ and six letters until contract.Apply with Drop gives them the names of old's.
 //
 // Run it after the backfill: an index on new that exists during it makes heap-only updates impossible.
+//
+// To learn how PostgreSQL spells the twins it creates an empty copy of the table in schema tandem and rolls it back, under ACCESS SHARE on the table for that
+// moment. So it leaves nothing behind, and needs a connection that may write.
 func PlanTwins(ctx context.Context, db *sqlx.DB, p Any) ([]Step, error) {
 	if err := p.Err(); err != nil {
 		return nil, err
@@ -29,8 +33,16 @@ func PlanTwins(ctx context.Context, db *sqlx.DB, p Any) ([]Step, error) {
 }
 
 // ApplyTwins runs PlanTwins, in Migrate or Switch (else ErrPhase). It may be run again at any time; an index build that was interrupted is dropped and begun
-// anew. CREATE INDEX CONCURRENTLY waits for every transaction that is older than it, without holding anybody up; a check takes ACCESS EXCLUSIVE
-// and a foreign key SHARE ROW EXCLUSIVE for a moment; validating and ANALYZE take SHARE UPDATE EXCLUSIVE, which blocks neither reads nor writes.
+// anew. The locks, by what is made:
+//
+//	index          SHARE UPDATE EXCLUSIVE   CONCURRENTLY, without a lock timeout: it waits for older transactions and holds no reader or writer up
+//	check          ACCESS EXCLUSIVE         for a moment, to add it
+//	foreign key    SHARE ROW EXCLUSIVE      for a moment, to add it, on the referenced table too
+//	validation     SHARE UPDATE EXCLUSIVE   while it reads the table; of a foreign key also ROW SHARE on the referenced table
+//	storage        ACCESS EXCLUSIVE         for a moment, where old's storage or compression is not the type's own
+//	all the rest   SHARE UPDATE EXCLUSIVE   comment, statistics target, grants, ANALYZE
+//
+// SHARE UPDATE EXCLUSIVE blocks neither reads nor writes.
 func ApplyTwins(ctx context.Context, db *sqlx.DB, p Any, o Options) error {
 	steps, err := PlanTwins(ctx, db, p)
 	if err != nil {
@@ -67,6 +79,10 @@ func planTwins(ctx context.Context, db *sqlx.DB, d Definition) ([]Step, error) {
 			return nil, fmt.Errorf("index %s: %w: CREATE INDEX CONCURRENTLY does not work on a partitioned table; "+
 				"create %s ON ONLY the parent, build one on each partition CONCURRENTLY, and attach them", ident.Quote(w.Of), ErrRefused, ident.Quote(w.Name))
 		}
+		if t.Partitioned && w.Kind == "unique constraint" && !w.Ready {
+			return nil, fmt.Errorf("unique constraint %s: %w: PostgreSQL cannot make one of an index on a partitioned table; ALTER TABLE %s ADD CONSTRAINT %s UNIQUE (...)",
+				ident.Quote(w.Of), ErrRefused, d.Table, ident.Quote(w.Name))
+		}
 		steps = append(steps, twinSteps(d, w)...)
 	}
 	for i, old := range d.Old {
@@ -75,11 +91,21 @@ func planTwins(ctx context.Context, db *sqlx.DB, d Definition) ([]Step, error) {
 			return nil, err
 		}
 		if len(attributes) > 0 {
-			steps = append(steps, Step{Name: "carry over comment, storage, statistics target and grants", Lock: "SHARE UPDATE EXCLUSIVE", SQL: attributes})
+			steps = append(steps, Step{Name: "carry over comment, storage, statistics target and grants", Lock: attributesLock(attributes), SQL: attributes})
 		}
 	}
 	return append(steps, Step{Name: "analyze", Lock: "SHARE UPDATE EXCLUSIVE", Why: "the planner guesses 0.5 % of the rows for a column it knows nothing of",
 		SQL: []string{"ANALYZE " + d.Table.SQL() + " (" + ident.List("", d.New) + ")"}}), nil
+}
+
+// attributesLock is the strongest lock of the statements: SET STORAGE and SET COMPRESSION take more than the others.
+func attributesLock(statements []string) string {
+	for _, sql := range statements {
+		if strings.Contains(sql, " SET STORAGE ") || strings.Contains(sql, " SET COMPRESSION ") {
+			return "ACCESS EXCLUSIVE"
+		}
+	}
+	return "SHARE UPDATE EXCLUSIVE"
 }
 
 func twinSteps(d Definition, w catalog.Twin) []Step {
@@ -95,7 +121,7 @@ func twinSteps(d Definition, w catalog.Twin) []Step {
 		}
 		return []Step{s}
 	}
-	lock := map[string]string{"check": "ACCESS EXCLUSIVE", "foreign key": "SHARE ROW EXCLUSIVE"}[w.Kind]
+	lock := map[string]string{"check": "ACCESS EXCLUSIVE", "unique constraint": "ACCESS EXCLUSIVE", "foreign key": "SHARE ROW EXCLUSIVE"}[w.Kind]
 	var steps []Step
 	for i, sql := range w.Create {
 		s := Step{Name: "add " + name, Lock: lock, SQL: []string{sql}}

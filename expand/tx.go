@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 
@@ -22,6 +23,7 @@ type Tx struct {
 	pin    switchover.Pin
 	member *switchover.Member
 	ended  bool
+	undo   []func() // makes what was read back into the application's structs zero again
 }
 
 // Begin begins a transaction whose phases stay as they are now. End it with Commit or Rollback: until then the member acknowledges no
@@ -65,16 +67,16 @@ func (t *Tx) Release() {
 const txAttempts = 3
 
 // InTx runs fn in a transaction, commits when it returns nil and rolls back otherwise. When a migration takes a step meanwhile and PostgreSQL
-// refuses a statement for that, fn runs again with the new phases, so it must have no effect outside of the transaction.
-// Other errors, serialization failures among them, are returned as they are. o may be nil.
+// refuses a statement for that, fn runs again with the new phases, so it must have no effect outside of the transaction. Fields that an insert of
+// a failed attempt has read back are zero again, as before it. Other errors, serialization failures among them, are returned as they are. o may be nil.
 func InTx(ctx context.Context, db *sqlx.DB, member *switchover.Member, o *sql.TxOptions, fn func(ctx context.Context, tx *Tx) error) error {
 	for attempt := 1; ; attempt++ {
 		err := once(ctx, db, member, o, fn)
-		if err == nil || attempt == txAttempts || !moved(err) {
-			return explain(pg.Cause(ctx, err))
+		if attempt == txAttempts || !errors.Is(err, ErrPhaseMoved) {
+			return pg.Cause(ctx, err)
 		}
 		if refreshErr := member.Refresh(ctx); refreshErr != nil {
-			return errors.Join(explain(err), refreshErr)
+			return errors.Join(err, refreshErr)
 		}
 	}
 }
@@ -86,47 +88,75 @@ func once(ctx context.Context, db *sqlx.DB, member *switchover.Member, o *sql.Tx
 	}
 	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
 	if err := fn(ctx, tx); err != nil {
-		return err
+		return tx.undone(ctx, err)
 	}
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
+		err = fmt.Errorf("commit: %w", err)
+		if pg.SQLState(err) == "" { // nobody knows whether it has committed
+			return err
+		}
+		return tx.undone(ctx, err)
 	}
 	return nil
 }
 
-// moved tells whether an error can come from a phase that has moved on: the guard's refusal, a column that is not there yet or no more, a plan
-// that no longer fits.
-func moved(err error) bool {
-	switch pg.SQLState(err) {
-	case pg.StaleStamp, pg.UndefinedColumn, pg.CachedPlan:
-		return true
+// undone ends a transaction that has changed nothing, for err.
+func (t *Tx) undone(ctx context.Context, err error) error {
+	_ = t.Rollback() // first: the pool may have no other connection to read the phases with
+	for _, undo := range t.undo {
+		undo()
 	}
-	return false
+	return explain(ctx, t.member, t.pin, err)
 }
 
-// explain adds ErrPhaseMoved to the error of a statement that a retry may mend.
-func explain(err error) error {
-	if moved(err) && !errors.Is(err, ErrPhaseMoved) {
-		return fmt.Errorf("%w: %w", ErrPhaseMoved, err)
+// explain adds ErrPhaseMoved to the error of a statement that a retry in the present phases may mend. The guard's refusal tells so by itself; a
+// column that is not there and a plan that no longer fits may be the application's mistake as well.
+func explain(ctx context.Context, member *switchover.Member, pin switchover.Pin, err error) error {
+	switch pg.SQLState(err) {
+	case pg.StaleStamp:
+	case pg.UndefinedColumn, pg.CachedPlan:
+		if !moved(ctx, member, pin) {
+			return err
+		}
+	default:
+		return err
 	}
-	return err
+	if errors.Is(err, ErrPhaseMoved) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrPhaseMoved, err)
+}
+
+// movedTime bounds the reading of the phases by one who may hold the pool's last connection.
+const movedTime = time.Second
+
+// moved tells whether any migration has taken a step since the pin.
+func moved(ctx context.Context, member *switchover.Member, pin switchover.Pin) bool {
+	ctx, cancel := context.WithTimeout(ctx, movedTime)
+	defer cancel()
+	_ = member.Refresh(ctx) // if it fails, what the member knows has to do
+	now := member.Pin(ctx)
+	defer now.Release()
+	return now != pin
 }
 
 // statement runs one operation outside a transaction. If the phase has moved on it reads the phase again and runs it once more, which is
 // safe because the statement that failed has changed nothing.
 func statement(ctx context.Context, member *switchover.Member, op func(pin switchover.Pin) error) error {
-	err := pinned(ctx, member, op)
-	if err == nil || !moved(err) {
+	pin, err := pinned(ctx, member, op)
+	err = explain(ctx, member, pin, err)
+	if !errors.Is(err, ErrPhaseMoved) {
 		return pg.Cause(ctx, err)
 	}
 	if refreshErr := member.Refresh(ctx); refreshErr != nil {
-		return errors.Join(explain(err), refreshErr)
+		return errors.Join(err, refreshErr)
 	}
-	return pg.Cause(ctx, pinned(ctx, member, op))
+	_, err = pinned(ctx, member, op)
+	return pg.Cause(ctx, err)
 }
 
-func pinned(ctx context.Context, member *switchover.Member, op func(pin switchover.Pin) error) error {
+func pinned(ctx context.Context, member *switchover.Member, op func(pin switchover.Pin) error) (switchover.Pin, error) {
 	pin := member.Pin(ctx)
 	defer pin.Release()
-	return op(pin)
+	return pin, op(pin)
 }

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/tandem-go/tandem/internal/ident"
-	"github.com/tandem-go/tandem/internal/pg"
 )
 
 // maxParameters is the protocol's limit of parameters in a statement (a 16-bit count).
@@ -18,6 +17,9 @@ const maxParameters = 65535
 
 // Insert inserts one row; what the database generates is read back into it.
 func (r *Repository[T]) Insert(ctx context.Context, row *T) error {
+	if err := r.refuseNil("insert into", row); err != nil {
+		return err
+	}
 	return r.run(ctx, "insert into", func(ctx context.Context, q queryer, p phases) error {
 		return r.insert(ctx, q, p, []*T{row}, "")
 	})
@@ -25,42 +27,36 @@ func (r *Repository[T]) Insert(ctx context.Context, row *T) error {
 
 // InsertMany inserts rows in as few statements as PostgreSQL's limit of 65,535 parameters allows; more than one run in a transaction.
 func (r *Repository[T]) InsertMany(ctx context.Context, rows []*T) error {
-	return r.many(ctx, "insert into", rows, func(ctx context.Context, q queryer, p phases, chunk []*T) error {
-		return r.insert(ctx, q, p, chunk, "")
-	})
-}
-
-// Upsert inserts a row, or updates all its other columns where the conflict columns exist already. conflict defaults to the key; it may
-// name the new column of a pair, if old has a unique index.
-func (r *Repository[T]) Upsert(ctx context.Context, row *T, conflict ...string) error {
-	if len(conflict) == 0 {
-		conflict = r.model.key
-	}
-	for _, c := range conflict {
-		if r.model.field(c) == nil {
-			return fmt.Errorf("upsert into %s: no field for conflict column %s", r.model.table, ident.Quote(c))
-		}
-	}
-	return r.run(ctx, "upsert into", func(ctx context.Context, q queryer, p phases) error {
-		err := r.insert(ctx, q, p, []*T{row}, r.model.onConflict(p, conflict, false))
-		if r.tx == nil && pg.SQLState(err) == noArbiter {
-			// old's unique index is gone already (contract.Apply with Relax), new's is there
-			err = r.insert(ctx, q, p, []*T{row}, r.model.onConflict(p, conflict, true))
-		}
+	if err := r.refuseNil("insert into", rows...); err != nil {
 		return err
-	})
+	}
+	limit := maxParameters / (len(r.model.fields) + 2*len(r.model.pairs))
+	if len(rows) > limit && r.tx == nil {
+		return r.InTx(ctx, nil, func(ctx context.Context, tx *Tx) error { return r.In(tx).InsertMany(ctx, rows) })
+	}
+	for chunk := range slices.Chunk(rows, limit) {
+		err := r.run(ctx, "insert into", func(ctx context.Context, q queryer, p phases) error { return r.insert(ctx, q, p, chunk, "") })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// noArbiter is invalid_column_reference: no unique index fits ON CONFLICT.
-const noArbiter = "42P10"
-
-// Update writes all columns but the key. sql.ErrNoRows when the row is not there.
+// Update writes all columns but the key and the zero fields tagged `tandem:"default"`, which stay as they are. sql.ErrNoRows when the row is not there.
 func (r *Repository[T]) Update(ctx context.Context, row *T) error {
-	return r.update(ctx, row, r.model.rest, "")
+	if err := r.refuseNil("update", row); err != nil {
+		return err
+	}
+	zero := r.model.zeros(reflect.ValueOf(row).Elem())
+	return r.update(ctx, row, r.model.given(zero), statementKey{op: "update", zero: zero})
 }
 
-// UpdateColumns writes the named columns of a row; the new column of a pair stands for the pair. sql.ErrNoRows when the row is not there.
+// UpdateColumns writes the named columns of a row, zero or not; the new column of a pair stands for the pair. sql.ErrNoRows when the row is not there.
 func (r *Repository[T]) UpdateColumns(ctx context.Context, row *T, columns ...string) error {
+	if err := r.refuseNil("update", row); err != nil {
+		return err
+	}
 	if len(columns) == 0 {
 		return fmt.Errorf("update %s: no columns", r.model.table)
 	}
@@ -69,10 +65,10 @@ func (r *Repository[T]) UpdateColumns(ctx context.Context, row *T, columns ...st
 			return fmt.Errorf("update %s: %s is not a column of the model that may be updated", r.model.table, ident.Quote(c))
 		}
 	}
-	return r.update(ctx, row, columns, strings.Join(columns, ","))
+	return r.update(ctx, row, columns, statementKey{op: "update", columns: strings.Join(columns, ",")})
 }
 
-func (r *Repository[T]) update(ctx context.Context, row *T, columns []string, key string) error {
+func (r *Repository[T]) update(ctx context.Context, row *T, columns []string, key statementKey) error {
 	return r.run(ctx, "update", func(ctx context.Context, q queryer, p phases) error {
 		v := reflect.ValueOf(row).Elem()
 		args, err := r.model.values(p, v, columns, make([]any, 0, len(r.model.fields)+2*len(r.model.pairs)))
@@ -84,22 +80,17 @@ func (r *Repository[T]) update(ctx context.Context, row *T, columns []string, ke
 		if err != nil {
 			return err
 		}
-		text := r.text(statementKey{op: "update", columns: key, phases: p}, func() string {
+		key.phases = p
+		text := r.text(key, func() string {
 			return "UPDATE " + r.model.table.SQL() + " SET " + assignments(r.model.written(p, columns), 1) + r.model.whereKey(n+1)
 		})
 		return affected(q.ExecContext(ctx, text, args...))
 	})
 }
 
-func (r *Repository[T]) many(ctx context.Context, what string, rows []*T, op func(ctx context.Context, q queryer, p phases, chunk []*T) error) error {
-	limit := maxParameters / (len(r.model.fields) + 2*len(r.model.pairs))
-	if len(rows) > limit && r.tx == nil {
-		return r.InTx(ctx, nil, func(ctx context.Context, tx *Tx) error { return r.In(tx).many(ctx, what, rows, op) })
-	}
-	for chunk := range slices.Chunk(rows, limit) {
-		if err := r.run(ctx, what, func(ctx context.Context, q queryer, p phases) error { return op(ctx, q, p, chunk) }); err != nil {
-			return err
-		}
+func (r *Repository[T]) refuseNil(what string, rows ...*T) error {
+	if i := slices.Index(rows, nil); i >= 0 {
+		return fmt.Errorf("%s %s: row %d is nil", what, r.model.table, i)
 	}
 	return nil
 }
@@ -112,7 +103,9 @@ func (r *Repository[T]) insert(ctx context.Context, q queryer, p phases, rows []
 	var returned uint64
 	for i, row := range rows {
 		var err error
-		if args, zeros[i], err = m.tuple(p, reflect.ValueOf(row).Elem(), args); err != nil {
+		v := reflect.ValueOf(row).Elem()
+		zeros[i] = m.zeros(v)
+		if args, err = m.tuple(p, v, zeros[i], args); err != nil {
 			return err
 		}
 		returned |= zeros[i]
@@ -128,22 +121,24 @@ func (r *Repository[T]) insert(ctx context.Context, q queryer, p phases, rows []
 		_, err := q.ExecContext(ctx, text, args...)
 		return err
 	}
+	if r.tx != nil {
+		sent := slices.Clone(rows) // the slice is the caller's
+		r.tx.undo = append(r.tx.undo, func() { r.unread(sent, zeros) })
+	}
 	return r.readBack(ctx, q, rows, returned, text, args)
 }
 
-// tuple appends the arguments of one row. zero has a bit for each field that the database has to fill.
-func (m *model) tuple(p phases, v reflect.Value, args []any) (_ []any, zero uint64, err error) {
+// tuple appends the arguments of one row, but for the fields that the database has to fill.
+func (m *model) tuple(p phases, v reflect.Value, zero uint64, args []any) (_ []any, err error) {
 	for i := range m.fields {
-		f := &m.fields[i]
-		if f.generated && reflectIsZero(v, f) {
-			zero |= 1 << i
+		if zero>>i&1 == 1 {
 			continue
 		}
-		if args, err = m.value(p, v, f, args); err != nil {
-			return nil, 0, err
+		if args, err = m.value(p, v, &m.fields[i], args); err != nil {
+			return nil, err
 		}
 	}
-	return args, zero, nil
+	return args, nil
 }
 
 // insertSQL writes an INSERT of as many rows as there are zeros: a parameter for each value, DEFAULT where the database has to choose.
@@ -187,6 +182,18 @@ func (m *model) returned(mask uint64) (names []string) {
 	return names
 }
 
+// unread makes the fields zero again that were read back from rows which were rolled back.
+func (r *Repository[T]) unread(rows []*T, zeros []uint64) {
+	for i, row := range rows {
+		v := reflect.ValueOf(row).Elem()
+		for j := range r.model.fields {
+			if zeros[i]>>j&1 == 1 {
+				reflect.ValueOf(address(v, &r.model.fields[j])).Elem().SetZero()
+			}
+		}
+	}
+}
+
 // readBack runs an INSERT with RETURNING; PostgreSQL returns the rows of VALUES in their order.
 func (r *Repository[T]) readBack(ctx context.Context, q queryer, into []*T, returned uint64, text string, args []any) (err error) {
 	rows, err := q.QueryContext(ctx, text, args...)
@@ -215,10 +222,6 @@ func (r *Repository[T]) readBack(ctx context.Context, q queryer, into []*T, retu
 		return fmt.Errorf("%d rows sent, %d came back: a rule or trigger keeps rows out", len(into), n)
 	}
 	return nil
-}
-
-func reflectIsZero(v reflect.Value, f *field) bool {
-	return reflect.Indirect(reflect.ValueOf(address(v, f))).IsZero()
 }
 
 // value appends the arguments for a field: one, or those of its pair.
@@ -252,26 +255,4 @@ func (m *model) written(p phases, columns []string) []string {
 		}
 	}
 	return out
-}
-
-// onConflict writes the tail of an upsert. Old decides as long as it is written: its unique index is the older one, which
-// PostgreSQL checks first, so that two upserts of one value never meet as a plain unique violation.
-func (m *model) onConflict(p phases, conflict []string, byNew bool) string {
-	target := make([]string, len(conflict))
-	for i, c := range conflict {
-		target[i] = c
-		if f := m.field(c); f.pair >= 0 && !byNew && p.write(f.pair).WritesOld() {
-			target[i] = m.pairs[f.pair].def.Old[0]
-		}
-	}
-	rest := m.written(p, without(without(m.columns, conflict), m.key))
-	for _, c := range conflict { // the stamp must change although the value does not
-		if f := m.field(c); f.pair >= 0 {
-			rest = append(rest, writeColumns(m.pairs[f.pair].def, p.write(f.pair))...)
-		}
-	}
-	if len(rest) == 0 {
-		return " ON CONFLICT (" + ident.List("", target) + ") DO NOTHING"
-	}
-	return " ON CONFLICT (" + ident.List("", target) + ") DO UPDATE SET " + excluded(rest)
 }

@@ -179,7 +179,7 @@ func TestWithin(t *testing.T) {
 	require.Equal(t, guard.Reject, b.migration().Guard)
 	var triggers int
 	require.NoError(t, b.db.Get(&triggers, `SELECT count(*) FROM pg_trigger WHERE tgrelid = 'users'::regclass`))
-	require.Equal(t, 2, triggers)
+	require.Equal(t, 3, triggers)
 	refuse = nil
 	require.NoError(t, b.advance(switchover.Complete, o))
 	require.Equal(t, switchover.Complete, b.migration().Phase)

@@ -59,7 +59,7 @@ var gatesOf = map[Phase][]func(*asker, context.Context) error{
 	Expand:   {(*asker).columns, (*asker).guard},
 	Migrate:  {(*asker).guard, (*asker).members},
 	Switch:   {(*asker).guard, (*asker).passes, (*asker).dirty, (*asker).badRows, (*asker).strays, (*asker).twins, (*asker).statistics, (*asker).members},
-	Contract: {(*asker).guard, (*asker).reversed, (*asker).soak, (*asker).differences, (*asker).dirty, (*asker).badRows, (*asker).strays, (*asker).relaxed, (*asker).members},
+	Contract: {(*asker).reversed, (*asker).guard, (*asker).soak, (*asker).differences, (*asker).dirty, (*asker).badRows, (*asker).strays, (*asker).relaxed, (*asker).members},
 	Complete: {(*asker).soak, (*asker).defaulted, (*asker).dependents, (*asker).unstamped, (*asker).members},
 }
 
@@ -108,7 +108,7 @@ func (a *asker) columns(context.Context) error {
 }
 
 func (a *asker) guard(ctx context.Context) error {
-	missing, err := catalog.Guarded(ctx, a.db, a.table, a.m.Definition)
+	missing, err := catalog.Unguarded(ctx, a.db, a.table, a.m.Definition, a.m.Guard)
 	if missing != "" {
 		a.add(false, "guard", "%s", missing)
 	}
@@ -121,9 +121,9 @@ func (a *asker) members(ctx context.Context) error {
 		return err
 	}
 	for _, m := range list {
-		silent := time.Duration(m.Silent * float64(time.Second)).Round(time.Second)
+		silent := time.Duration(m.Silent * float64(time.Second))
 		if silent < a.o.Lease && m.Epochs[a.m.Name] != a.m.Epoch {
-			a.add(true, "members", "%s has not acknowledged %s (seen %s ago): an operation of an earlier phase may still run there", m, a.m.Phase, silent)
+			a.add(true, "members", "%s has not acknowledged %s (seen %s ago): an operation of an earlier phase may still run there", m, a.m.Phase, silent.Round(time.Second))
 		}
 	}
 	return nil

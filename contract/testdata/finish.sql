@@ -21,9 +21,3 @@ COMMIT;
 BEGIN;
 ALTER TABLE public.users ALTER COLUMN full_name SET DEFAULT 'anonymous'::text;
 COMMIT;
-
--- drop unique indexes of old (lock: ACCESS EXCLUSIVE)
--- old is stale now; on the way back two rows might hold one value for a moment
-BEGIN;
-DROP INDEX public.users_name;
-COMMIT;

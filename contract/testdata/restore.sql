@@ -51,8 +51,8 @@ COMMIT;
 DROP INDEX CONCURRENTLY IF EXISTS public.users_name;
 CREATE UNIQUE INDEX CONCURRENTLY users_name ON public.users USING btree (user_name);
 
--- repair guard (lock: SHARE ROW EXCLUSIVE)
--- old is whole again: strays may write it
+-- repair guard (lock: ACCESS EXCLUSIVE)
+-- old is whole again: strays may write it, and the triggers that only reject go
 BEGIN;
 the guard's text, see package guard;
 COMMIT;

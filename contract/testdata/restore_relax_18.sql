@@ -40,7 +40,11 @@ BEGIN;
 ALTER TABLE public.users ADD CONSTRAINT users_email_user_name_key UNIQUE USING INDEX users_email_user_name_key;
 COMMIT;
 
--- repair guard (lock: SHARE ROW EXCLUSIVE)
--- old is whole again: strays may write it
+-- build users_name again (lock: SHARE UPDATE EXCLUSIVE)
+DROP INDEX CONCURRENTLY IF EXISTS public.users_name;
+CREATE UNIQUE INDEX CONCURRENTLY users_name ON public.users USING btree (user_name);
+
+-- note it (lock: none)
+-- old is whole again
 BEGIN;
 COMMIT;

@@ -122,7 +122,7 @@ func TestBadFlags(t *testing.T) {
 		require.Equal(t, 2, run(args, nil, stderr), "%v", args)
 		text, err := os.ReadFile(stderr.Name())
 		require.NoError(t, err)
-		require.Contains(t, string(text), "rename: ", "%v", args)
+		require.Contains(t, string(text), "rename", "%v", args)
 		require.NoError(t, stderr.Close())
 	}
 }

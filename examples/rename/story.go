@@ -148,7 +148,7 @@ func toContract(ctx context.Context, db *sqlx.DB, s *stage) error {
 	if err := s.stop(oldBinary); err != nil {
 		return err
 	}
-	if err := contract.Apply(ctx, db, FullName, contract.Relax, contract.Options{}); err != nil {
+	if err := contract.Apply(ctx, db, FullName, contract.Relax, contract.Options{Gates: switchover.Options{Wait: true, Quiet: quiet}}); err != nil {
 		return err
 	}
 	if err := compare(ctx, db, s); err != nil {

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -37,17 +38,34 @@ func (t *Table) Missing(d pair.Definition) []string {
 	return out
 }
 
-// Guarded says what keeps the guard from being in force; empty when nothing does.
-func Guarded(ctx context.Context, q sqlx.QueryerContext, t *Table, d pair.Definition) (string, error) {
-	names := guard.Triggers(d)
-	var always int
-	err := sqlx.GetContext(ctx, q, &always, `SELECT count(*) FROM pg_trigger
-		WHERE tgrelid = $1 AND tgname = ANY ($2) AND tgenabled = 'A'`, t.OID, pq.Array(names))
+// Unguarded says what keeps the guard of a mode from being in force; empty when nothing does. A trigger counts that calls what the mode's calls, and is
+// ENABLE ALWAYS; its WHEN is not compared.
+func Unguarded(ctx context.Context, q sqlx.QueryerContext, t *Table, d pair.Definition, mode guard.Mode) (string, error) {
+	var there []struct {
+		Name     string `db:"tgname"`
+		Function string `db:"proname"`
+		Args     []byte `db:"tgargs"`
+	}
+	err := sqlx.SelectContext(ctx, q, &there, `SELECT g.tgname, p.proname, g.tgargs FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
+		WHERE g.tgrelid = $1 AND g.tgenabled = 'A' AND p.pronamespace = to_regnamespace('tandem')`, t.OID)
 	if err != nil {
 		return "", fmt.Errorf("guard of %s: %w", t, pg.Cause(ctx, err))
 	}
-	if always < len(names) {
-		return fmt.Sprintf("%d of the guard's %d triggers are on %s and ENABLE ALWAYS: run expand.Apply", always, len(names), t), nil
+	want := guard.Triggers(t.Spec(d), mode)
+	found := 0
+	for _, w := range want {
+		var args []byte
+		for _, a := range w.Args {
+			args = append(append(args, a...), 0) // as the catalog has them
+		}
+		for _, g := range there {
+			if g.Name == w.Name && g.Function == w.Function && bytes.Equal(g.Args, args) {
+				found++
+			}
+		}
+	}
+	if found < len(want) {
+		return fmt.Sprintf("%d of the guard's %d triggers (%s) are on %s and ENABLE ALWAYS: run expand.Apply", found, len(want), mode, t), nil
 	}
 	return "", nil
 }

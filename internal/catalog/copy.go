@@ -2,63 +2,54 @@ package catalog
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/jmoiron/sqlx"
 
 	"github.com/tandem-go/tandem/internal/ident"
 	"github.com/tandem-go/tandem/internal/pair"
-	"github.com/tandem-go/tandem/internal/pg"
 )
 
-// errRollback ends the transaction of the empty copy.
-var errRollback = errors.New("rolled back on purpose")
-
 // respell asks PostgreSQL how the definitions of the table's indexes and checks read when old is called new. It makes an empty copy of
-// the table in schema tandem, renames the column there, reads, and rolls back. No text is rewritten by us, so partial and expression
+// the table in schema tandem, renames the column there, reads, and rolls back to where it began. No text is rewritten by us, so partial and expression
 // indexes, opclasses, INCLUDE, orders and quoting are PostgreSQL's own. The table itself is locked ACCESS SHARE for that moment.
-func respell(ctx context.Context, db *sqlx.DB, d pair.Definition, read func(ctx context.Context, tx *sqlx.Tx, s Spelling) error) error {
+func respell(ctx context.Context, tx *sqlx.Tx, d pair.Definition) (Spelling, error) {
 	copied := ident.Table{Schema: "tandem", Name: ident.Derive("copy of ", d.Table.Schema+"."+d.Table.Name, "")}
-	err := pg.InTx(ctx, db, pg.Settings{LockTimeout: ddlLockTimeout}, func(ctx context.Context, tx *sqlx.Tx) error {
-		if _, err := tx.ExecContext(ctx, `CREATE TABLE `+copied.SQL()+` (LIKE `+d.Table.SQL()+` INCLUDING ALL)`); err != nil {
-			return err
-		}
-		s := Spelling{index: map[string]string{}, check: map[string]string{}}
-		before, err := bodies(ctx, tx, copied)
-		if err != nil {
-			return err
-		}
-		for i := range d.Old {
-			for _, sql := range []string{
-				`ALTER TABLE ` + copied.SQL() + ` DROP COLUMN IF EXISTS ` + ident.Quote(d.New[i]) + ` CASCADE`,
-				`ALTER TABLE ` + copied.SQL() + ` RENAME COLUMN ` + ident.Quote(d.Old[i]) + ` TO ` + ident.Quote(d.New[i]),
-			} {
-				if _, err := tx.ExecContext(ctx, sql); err != nil {
-					return err
-				}
-			}
-		}
-		after, err := bodies(ctx, tx, copied)
-		if err != nil {
-			return err
-		}
-		for oid, b := range before {
-			if a, ok := after[oid]; ok && b.Index {
-				s.index[b.Body] = a.Body
-			} else if ok {
-				s.check[b.Body] = a.Body
-			}
-		}
-		if err := read(ctx, tx, s); err != nil {
-			return err
-		}
-		return errRollback
-	})
-	if errors.Is(err, errRollback) {
-		return nil
+	s := Spelling{index: map[string]string{}, check: map[string]string{}}
+	if err := execAll(ctx, tx, `SAVEPOINT tandem_copy`, `CREATE TABLE `+copied.SQL()+` (LIKE `+d.Table.SQL()+` INCLUDING ALL)`); err != nil {
+		return s, err
 	}
-	return fmt.Errorf("definitions of %s: %w", d.Table, err)
+	before, err := bodies(ctx, tx, copied)
+	if err != nil {
+		return s, err
+	}
+	for i := range d.Old {
+		err := execAll(ctx, tx, `ALTER TABLE `+copied.SQL()+` DROP COLUMN IF EXISTS `+ident.Quote(d.New[i])+` CASCADE`,
+			`ALTER TABLE `+copied.SQL()+` RENAME COLUMN `+ident.Quote(d.Old[i])+` TO `+ident.Quote(d.New[i]))
+		if err != nil {
+			return s, err
+		}
+	}
+	after, err := bodies(ctx, tx, copied)
+	if err != nil {
+		return s, err
+	}
+	for oid, b := range before {
+		if a, ok := after[oid]; ok && b.Index {
+			s.index[b.Body] = a.Body
+		} else if ok {
+			s.check[b.Body] = a.Body
+		}
+	}
+	return s, execAll(ctx, tx, `ROLLBACK TO SAVEPOINT tandem_copy`, `RELEASE SAVEPOINT tandem_copy`)
+}
+
+func execAll(ctx context.Context, tx *sqlx.Tx, statements ...string) error {
+	for _, sql := range statements {
+		if _, err := tx.ExecContext(ctx, sql); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Spelling maps the body of a definition with old to the same with new.

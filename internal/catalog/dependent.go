@@ -23,7 +23,7 @@ type Dependent struct {
 
 func (d Dependent) String() string { return fmt.Sprintf("%s %s: %s", d.Kind, d.Name, d.Remedy) }
 
-// What the twins carry is left out here: indexes, unique and check constraints, foreign keys from old, defaults, NOT NULL,
+// What the twins carry is left out here: indexes, unique and check constraints, foreign keys from old unless the guard cannot follow what they set, defaults, NOT NULL,
 // and the guard's own triggers.
 const dependentsSQL = `
 	WITH hit AS (
@@ -54,6 +54,15 @@ const dependentsSQL = `
 	UNION ALL
 	SELECT 'foreign key', quote_ident(k.conname) || ' of ' || k.conrelid::regclass::text, true, 'it points at the old column: add one that points at the new'
 	FROM pg_constraint k WHERE k.contype = 'f' AND k.confrelid = $1 AND k.confkey && $2::int2[] AND k.conparentid = 0
+	UNION ALL
+	SELECT 'foreign key', quote_ident(k.conname), true, CASE WHEN 'd' IN (k.confdeltype, k.confupdtype)
+	       THEN 'ON ... SET DEFAULT finds no default on the new column until the end: make it another action for the time of the migration'
+	       ELSE 'what it sets is carried over in SQL: give the pair both conversions in SQL, or make it NO ACTION for the time of the migration' END
+	FROM pg_constraint k WHERE k.contype = 'f' AND k.conrelid = $1 AND k.conkey && $2::int2[]
+	     AND ('d' IN (k.confdeltype, k.confupdtype) OR NOT $6 AND (k.confdeltype = 'n' OR k.confupdtype IN ('c', 'n')))
+	UNION ALL
+	SELECT 'replica identity', i.indexrelid::regclass::text, true, 'ALTER TABLE ... REPLICA IDENTITY FULL, or USING INDEX another, for the time of the migration'
+	FROM pg_index i WHERE i.indrelid = $1 AND i.indisreplident AND i.indkey::int2[] && $2::int2[]
 	UNION ALL
 	SELECT 'statistics object', quote_ident(s.stxname), true, 'CREATE STATISTICS again with the new column'
 	FROM pg_statistic_ext s WHERE s.stxrelid = $1 AND (s.stxkeys::int2[] && $2::int2[]
@@ -86,7 +95,7 @@ const publicationsSQL = `
 func Dependents(ctx context.Context, q sqlx.QueryerContext, t *Table, d pair.Definition) ([]Dependent, error) {
 	var out []Dependent
 	numbers := pq.Array(t.numbers(d.Old))
-	err := sqlx.SelectContext(ctx, q, &out, dependentsSQL, t.OID, numbers, pq.Array(guard.Triggers(d)), pq.Array(d.Old), t.Name)
+	err := sqlx.SelectContext(ctx, q, &out, dependentsSQL, t.OID, numbers, pq.Array(guard.Names(d)), pq.Array(d.Old), t.Name, d.HasForward() && d.HasBackward())
 	if err == nil {
 		var version int
 		if err = sqlx.GetContext(ctx, q, &version, `SELECT current_setting('server_version_num')::int`); err == nil && version >= 150000 {

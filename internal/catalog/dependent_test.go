@@ -36,6 +36,11 @@ func TestDependents(t *testing.T) {
 		"exclusion constraint":          {`ALTER TABLE users ADD CONSTRAINT x EXCLUDE USING hash (user_name WITH =)`, []string{`!exclusion constraint x`}},
 		"foreign key that points at it": {`CREATE TABLE posts (author text CONSTRAINT f REFERENCES users (user_name))`, []string{`!foreign key f of posts`}},
 		"foreign key elsewhere":         {`CREATE TABLE posts (author int REFERENCES users)`, nil},
+		"foreign key of it":             {`CREATE TABLE posts (a text PRIMARY KEY); ALTER TABLE users ADD FOREIGN KEY (user_name) REFERENCES posts ON DELETE SET NULL ON UPDATE CASCADE`, nil},
+		"foreign key, set default":      {`CREATE TABLE posts (a text PRIMARY KEY); ALTER TABLE users ADD CONSTRAINT f FOREIGN KEY (user_name) REFERENCES posts ON DELETE SET DEFAULT`, []string{`!foreign key f`}},
+		"replica identity":              {`ALTER TABLE users ALTER user_name SET NOT NULL, REPLICA IDENTITY USING INDEX users_user_name_key`, []string{`!replica identity users_user_name_key`}},
+		"replica identity, full":        {`ALTER TABLE users ALTER user_name SET NOT NULL, REPLICA IDENTITY USING INDEX users_user_name_key; ALTER TABLE users REPLICA IDENTITY FULL`, nil},
+		"replica identity of others":    {`ALTER TABLE users REPLICA IDENTITY USING INDEX users_pkey`, nil},
 		"statistics":                    {`CREATE STATISTICS s ON user_name, age FROM users`, []string{`!statistics object s`}},
 		"statistics of an expression":   {`CREATE STATISTICS s ON (lower(user_name)) FROM users`, []string{`!statistics object s`}},
 		"statistics of others":          {`CREATE STATISTICS s ON id, age FROM users`, nil},
@@ -93,4 +98,33 @@ func TestDependentsOfAPartitionKey(t *testing.T) {
 	require.Len(t, list, 1)
 	require.Equal(t, "partition key of users: a partition key cannot be exchanged", list[0].String())
 	require.True(t, list[0].Blocks)
+}
+
+// What a foreign key sets is carried from one column to the other by the guard, which knows SQL only.
+func TestForeignKeyThatTheGuardCannotFollow(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	db.MustExec(dependentSQL)
+	db.MustExec(`CREATE TABLE posts (a text PRIMARY KEY); ALTER TABLE users ADD CONSTRAINT n FOREIGN KEY (user_name) REFERENCES posts ON DELETE SET NULL,
+		ADD CONSTRAINT c FOREIGN KEY (user_name) REFERENCES posts ON UPDATE CASCADE, ADD CONSTRAINT harmless FOREIGN KEY (user_name) REFERENCES posts ON DELETE CASCADE`)
+	table, err := catalog.Read(t.Context(), db, usersPair().Table)
+	require.NoError(t, err)
+	for _, sql := range [][2]bool{{true, true}, {true, false}, {false, true}} {
+		d := usersPair()
+		if !sql[0] {
+			d.Forward = nil
+		}
+		if !sql[1] {
+			d.Backward = nil
+		}
+		list, err := catalog.Dependents(t.Context(), db, table, d)
+		require.NoError(t, err)
+		if sql[0] && sql[1] {
+			require.Empty(t, list)
+			continue
+		}
+		require.Len(t, list, 2)
+		require.True(t, list[0].Blocks && list[1].Blocks)
+		require.Equal(t, "foreign key c: what it sets is carried over in SQL: give the pair both conversions in SQL, or make it NO ACTION for the time of the migration", list[0].String())
+	}
 }

@@ -6,9 +6,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-go/tandem/internal/catalog"
+	"github.com/tandem-go/tandem/internal/guard"
 	"github.com/tandem-go/tandem/internal/ident"
 	"github.com/tandem-go/tandem/internal/pair"
 	"github.com/tandem-go/tandem/internal/pgtest"
+	"github.com/tandem-go/tandem/internal/state"
 )
 
 func usersPair() pair.Definition {
@@ -142,7 +144,7 @@ func TestFits(t *testing.T) {
 	}
 }
 
-func TestMissingAndGuarded(t *testing.T) {
+func TestMissing(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	db.MustExec(`CREATE TABLE users (id int PRIMARY KEY, user_name varchar(9))`)
@@ -157,16 +159,48 @@ func TestMissingAndGuarded(t *testing.T) {
 	db.MustExec(`ALTER TABLE users ALTER full_name TYPE varchar(9), ALTER full_name_stamp TYPE int`)
 	require.Empty(t, read().Missing(usersPair()))
 
-	db.MustExec(`CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'`)
-	for i, sql := range []string{`SELECT`,
-		`CREATE TRIGGER zz_tandem_full_name_insert BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION f(); ALTER TABLE users ENABLE ALWAYS TRIGGER zz_tandem_full_name_insert`,
-		`CREATE TRIGGER zz_tandem_full_name_update AFTER UPDATE ON users FOR EACH ROW EXECUTE FUNCTION f()`,
-		`ALTER TABLE users ENABLE ALWAYS TRIGGER zz_tandem_full_name_update`, `ALTER TABLE users DISABLE TRIGGER zz_tandem_full_name_update`} {
-		db.MustExec(sql)
-		missing, err := catalog.Guarded(t.Context(), db, read(), usersPair())
+}
+
+// A guard is in force when the triggers of its mode are there, always on, and call what that mode calls.
+func TestUnguarded(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	require.NoError(t, state.Install(t.Context(), db))
+	db.MustExec(`CREATE TABLE units (id int PRIMARY KEY); CREATE TABLE users (id int PRIMARY KEY, user_name int, full_name int, full_name_stamp int)`)
+	table := func() *catalog.Table {
+		t.Helper()
+		table, err := catalog.Read(t.Context(), db, usersPair().Table)
 		require.NoError(t, err)
-		require.Equal(t, []string{"0 of the guard's 2", "1 of the guard's 2", "1 of the guard's 2", "", "1 of the guard's 2"}[i], missing[:min(len(missing), 18)])
+		return table
 	}
+	missing := func(mode guard.Mode) string {
+		t.Helper()
+		out, err := catalog.Unguarded(t.Context(), db, table(), usersPair(), mode)
+		require.NoError(t, err)
+		return out
+	}
+	all := []guard.Mode{guard.Repair, guard.Reject, guard.Reverse}
+	require.Equal(t, "0 of the guard's 2 triggers (repair) are on users and ENABLE ALWAYS: run expand.Apply", missing(guard.Repair))
+	for _, acted := range []bool{false, true} {
+		if acted {
+			db.MustExec(`ALTER TABLE users ADD FOREIGN KEY (full_name) REFERENCES units ON DELETE SET NULL`)
+		}
+		for _, mode := range all {
+			for _, sql := range guard.Install(table().Spec(usersPair()), mode) {
+				db.MustExec(sql)
+			}
+			for _, other := range all {
+				require.Equal(t, mode == other, missing(other) == "", "%s while %s", other, mode)
+			}
+		}
+	}
+	require.Empty(t, missing(guard.Reverse))
+	db.MustExec(`DROP TRIGGER zz_tandem_full_name_action ON users`)
+	require.Contains(t, missing(guard.Reverse), "3 of the guard's 4")
+	db.MustExec(`ALTER TABLE users ENABLE TRIGGER zz_tandem_full_name_insert`)
+	require.Contains(t, missing(guard.Reverse), "2 of the guard's 4")
+	db.MustExec(`ALTER TABLE users DISABLE TRIGGER zz_tandem_full_name_update`)
+	require.Contains(t, missing(guard.Reverse), "1 of the guard's 4")
 }
 
 func TestAnalyzed(t *testing.T) {

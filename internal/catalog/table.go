@@ -38,6 +38,7 @@ type Column struct {
 	Generated string `db:"generated"`
 	Identity  string `db:"identity"`
 	Loose     bool   `db:"loose"` // = may call two different values equal
+	Acted     bool   `db:"acted"` // a foreign key may write it: ON DELETE SET NULL, ON UPDATE CASCADE
 }
 
 // TypeSQL is the column's type with its collation, as ADD COLUMN takes it.
@@ -53,7 +54,7 @@ type Table struct {
 	ident.Table
 	OID         int64
 	Partitioned bool
-	Triggered   bool // the application's own triggers or row security act when a row is updated
+	Triggered   bool // the application's own triggers, row security or a deferrable unique constraint act when a row is updated
 	Columns     []Column
 	PrimaryKey  []string
 	Pages, Rows int64 // the planner's estimate; -1 rows: never analysed
@@ -72,7 +73,8 @@ func (t *Table) Column(name string) *Column {
 const tableSQL = `
 	SELECT c.oid::bigint AS oid, c.relkind::text AS kind, c.relpages AS pages, c.reltuples::bigint AS rows, c.reloftype <> 0 AS typed,
 	       c.relforcerowsecurity OR EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgtype & 16 <> 0
-	         AND NOT g.tgname LIKE 'zz\_tandem\_%') AS triggered, -- 16: on UPDATE
+	         AND NOT g.tgname LIKE 'zz\_tandem\_%') -- 16: on UPDATE
+	       OR EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'u' AND k.condeferrable) AS triggered,
 	       EXISTS (SELECT FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent
 	               WHERE (i.inhrelid = c.oid OR i.inhparent = c.oid AND c.relkind <> 'p')) AS inherits
 	FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -88,7 +90,9 @@ const columnsSQL = `
 	       a.attgenerated::text AS generated, a.attidentity::text AS identity,
 	       NOT (t.typtype = 'e' OR t.typname IN ('bool', 'int2', 'int4', 'int8', 'oid', 'uuid', 'bytea', 'date', 'timestamp', 'timestamptz')
 	            OR t.typname IN ('text', 'varchar') AND coalesce((SELECT collisdeterministic FROM pg_collation WHERE oid = a.attcollation), false))
-	         AS loose
+	         AS loose,
+	       EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'f' AND a.attnum = ANY (k.conkey)
+	               AND (k.confdeltype IN ('n', 'd') OR k.confupdtype IN ('c', 'n', 'd'))) AS acted
 	FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
 	LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 	WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`
@@ -183,6 +187,7 @@ func (t *Table) Spec(d pair.Definition) guard.Spec {
 			c = t.Column(d.Old[i-len(d.Old)])
 		}
 		s.Loose[name] = c == nil || c.Loose
+		s.Acted = s.Acted || c != nil && c.Acted
 	}
 	return s
 }

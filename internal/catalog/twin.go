@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -14,17 +15,17 @@ import (
 	"github.com/tandem-go/tandem/internal/pg"
 )
 
-// ddlLockTimeout bounds the wait for the ACCESS SHARE lock of the empty copy.
-const ddlLockTimeout = 2 * time.Second
+// LockTimeout bounds the wait for the ACCESS SHARE lock of the empty copy.
+const LockTimeout = 2 * time.Second
 
 // Twin is an index or constraint of old together with its counterpart on new.
 type Twin struct {
-	Kind     string   // index, check, foreign key
+	Kind     string   // index, unique constraint, check, foreign key
 	Of       string   // the name of old's
 	Name     string   // the name of new's until old is dropped
 	Ready    bool     // there and valid
 	Leftover bool     // there and not valid: a build that was interrupted
-	Create   []string // what makes it; for an index outside a transaction
+	Create   []string // what makes it, after the twins before it in the list; for an index outside a transaction
 	Finish   []string // gives it Of's name, after old is dropped
 }
 
@@ -82,33 +83,52 @@ const constraintsSQL = `
 	        JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num) AS columns
 	FROM pg_constraint k WHERE k.conrelid = $1 AND k.contype IN ('c', 'f') ORDER BY k.conname`
 
-// Twins lists the indexes, checks and foreign keys of old, and for each the twin on new. It changes nothing.
+// Twins lists the indexes, checks and foreign keys of old, and for each the twin on new. A unique constraint is there twice, as index and as constraint: only
+// the constraint can be deferrable, and as long as both columns live new must be as lenient as old. It changes nothing: what TwinsIn makes is rolled back.
 func Twins(ctx context.Context, db *sqlx.DB, t *Table, d pair.Definition) ([]Twin, error) {
 	var out []Twin
-	err := respell(ctx, db, d, func(ctx context.Context, tx *sqlx.Tx, s Spelling) error {
-		numbers := pq.Array(t.numbers(d.Old))
-		var indexes []index
-		if err := tx.SelectContext(ctx, &indexes, indexesSQL, t.OID, numbers); err != nil {
+	err := pg.InTx(ctx, db, pg.Settings{LockTimeout: LockTimeout}, func(ctx context.Context, tx *sqlx.Tx) (err error) {
+		if out, err = TwinsIn(ctx, tx, t, d); err != nil {
 			return err
 		}
-		var constraints []constraint
-		if err := tx.SelectContext(ctx, &constraints, constraintsSQL, t.OID, numbers); err != nil {
-			return err
-		}
-		for _, x := range indexes {
-			if x.Mentions && x.Constraint != "x" {
-				out = append(out, indexTwin(d, x, s.index[x.Body], indexes))
-			}
-		}
-		for _, k := range constraints {
-			if k.Mentions {
-				out = append(out, constraintTwin(d, k, s, constraints))
-			}
-		}
-		return nil
+		return errRollback
 	})
+	if !errors.Is(err, errRollback) {
+		return nil, fmt.Errorf("definitions of %s: %w", d.Table, err)
+	}
+	return out, nil
+}
+
+// TwinsIn is Twins in the caller's transaction, whose locks on the table it respects.
+func TwinsIn(ctx context.Context, tx *sqlx.Tx, t *Table, d pair.Definition) ([]Twin, error) {
+	s, err := respell(ctx, tx, d)
 	if err != nil {
-		return nil, pg.Cause(ctx, err)
+		return nil, err
+	}
+	numbers := pq.Array(t.numbers(d.Old))
+	var indexes []index
+	if err := tx.SelectContext(ctx, &indexes, indexesSQL, t.OID, numbers); err != nil {
+		return nil, err
+	}
+	var constraints []constraint
+	if err := tx.SelectContext(ctx, &constraints, constraintsSQL, t.OID, numbers); err != nil {
+		return nil, err
+	}
+	var out []Twin
+	for _, x := range indexes {
+		if !x.Mentions || x.Constraint == "x" {
+			continue
+		}
+		w := indexTwin(d, x, s.index[x.Body], indexes)
+		out = append(out, w)
+		if x.Constraint == "u" {
+			out = append(out, uniqueTwin(d, x, indexes, w.Ready))
+		}
+	}
+	for _, k := range constraints {
+		if k.Mentions {
+			out = append(out, constraintTwin(d, k, s, constraints))
+		}
 	}
 	return out, nil
 }
@@ -123,22 +143,30 @@ func indexTwin(d pair.Definition, x index, body string, all []index) Twin {
 	}
 	unique := map[bool]string{true: "UNIQUE ", false: ""}[x.Unique]
 	w.Create = []string{fmt.Sprintf("CREATE %sINDEX CONCURRENTLY %s ON %s %s", unique, ident.Quote(w.Name), d.Table.SQL(), body)}
-	schema := ident.Quote(d.Table.Schema) + "."
-	if x.Constraint == "u" {
-		// the index takes the constraint's name
-		w.Finish = []string{fmt.Sprintf("ALTER TABLE %s ADD CONSTRAINT %s UNIQUE USING INDEX %s%s", d.Table.SQL(), ident.Quote(x.Name), ident.Quote(w.Name), x.Deferrable)}
-	} else {
-		w.Finish = []string{fmt.Sprintf("ALTER INDEX %s%s RENAME TO %s", schema, ident.Quote(w.Name), ident.Quote(x.Name))}
+	if x.Constraint == "" { // else the constraint takes its index along
+		w.Finish = append([]string{fmt.Sprintf("ALTER INDEX %s.%s RENAME TO %s", ident.Quote(d.Table.Schema), ident.Quote(w.Name), ident.Quote(x.Name))}, x.Extras...)
 	}
-	w.Finish = append(w.Finish, x.Extras...)
+	return w
+}
+
+// uniqueTwin is the constraint for which indexTwin is the index.
+func uniqueTwin(d pair.Definition, x index, all []index, indexReady bool) Twin {
+	w := Twin{Kind: "unique constraint", Of: x.Name, Name: TwinName(d, x.Name)}
+	for _, other := range all {
+		if other.Name == w.Name {
+			w.Ready = indexReady && other.Constraint == "u" && other.Deferrable == x.Deferrable
+		}
+	}
+	alter := "ALTER TABLE " + d.Table.SQL()
+	w.Create = []string{fmt.Sprintf("%s ADD CONSTRAINT %s UNIQUE USING INDEX %s%s", alter, ident.Quote(w.Name), ident.Quote(w.Name), x.Deferrable)}
+	w.Finish = append([]string{fmt.Sprintf("%s RENAME CONSTRAINT %s TO %s", alter, ident.Quote(w.Name), ident.Quote(x.Name))}, x.Extras...)
 	return w
 }
 
 func constraintTwin(d pair.Definition, k constraint, s Spelling, all []constraint) Twin {
-	w := Twin{Kind: "check", Of: k.Name, Name: TwinName(d, k.Name)}
+	w := Twin{Kind: k.kind(), Of: k.Name, Name: TwinName(d, k.Name)}
 	body := s.check[strings.TrimSuffix(k.Body, " NOT VALID")]
 	if k.Kind == "f" {
-		w.Kind = "foreign key"
 		body = foreignKeyBody(d, k)
 	}
 	body = strings.TrimSuffix(body, " NOT VALID")
@@ -159,6 +187,8 @@ func constraintTwin(d pair.Definition, k constraint, s Spelling, all []constrain
 	w.Finish = append(w.Finish, k.commentSQL(d.Table)...)
 	return w
 }
+
+func (k constraint) kind() string { return map[string]string{"c": "check", "f": "foreign key"}[k.Kind] }
 
 // commentSQL gives a constraint of the same name the comment.
 func (k constraint) commentSQL(t ident.Table) []string {

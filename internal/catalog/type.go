@@ -10,6 +10,9 @@ import (
 	"github.com/tandem-go/tandem/internal/pg"
 )
 
+// errRollback ends a transaction that was only to find something out.
+var errRollback = errors.New("rolled back on purpose")
+
 // SpellType returns a type as PostgreSQL spells it in the catalog: `int8` is bigint, `varchar(9)` character varying(9). A type with a
 // collation keeps it.
 func SpellType(ctx context.Context, db *sqlx.DB, typeSQL string) (string, error) {

@@ -15,18 +15,16 @@ import (
 
 // Taken is an object of old that has to go before old is dropped: the SQL that drops it and the SQL that brings it back.
 type Taken struct {
+	Kind    string // as in Twin
 	Name    string
 	Drop    string
 	Rebuild []string // before Restore, outside a transaction; may be run again
 	Restore []string // in a transaction
-	// Simple: a unique index on one column of old alone, NULLs distinct. It is no hindrance while old is not written.
-	Simple bool
 }
 
 const takenSQL = `
 	SELECT x.relname AS name, pg_get_indexdef(i.indexrelid) AS def, k.conname AS constraint_name,
 	       CASE WHEN k.condeferred THEN ' DEFERRABLE INITIALLY DEFERRED' WHEN k.condeferrable THEN ' DEFERRABLE' ELSE '' END AS deferrable,
-	       i.indnkeyatts = 1 AND i.indnatts = 1 AND i.indexprs IS NULL AND i.indpred IS NULL AND pg_get_indexdef(i.indexrelid) !~ 'NULLS NOT DISTINCT' AS simple,
 	       ` + indexExtras + ` AS extras
 	FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 	LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.contype = 'u'
@@ -42,7 +40,6 @@ func Uniques(ctx context.Context, q sqlx.QueryerContext, t *Table, d pair.Defini
 		Def        string         `db:"def"`
 		Constraint *string        `db:"constraint_name"`
 		Deferrable string         `db:"deferrable"`
-		Simple     bool           `db:"simple"`
 		Extras     pq.StringArray `db:"extras"`
 	}
 	if err := sqlx.SelectContext(ctx, q, &rows, takenSQL, t.OID, pq.Array(t.numbers(d.Old))); err != nil {
@@ -51,10 +48,11 @@ func Uniques(ctx context.Context, q sqlx.QueryerContext, t *Table, d pair.Defini
 	var out []Taken
 	for _, r := range rows {
 		index := ident.Quote(t.Schema) + "." + ident.Quote(r.Name)
-		u := Taken{Name: r.Name, Simple: r.Simple, Drop: "DROP INDEX " + index, Rebuild: []string{
+		u := Taken{Kind: "index", Name: r.Name, Drop: "DROP INDEX " + index, Rebuild: []string{
 			"DROP INDEX CONCURRENTLY IF EXISTS " + index,
 			strings.Replace(r.Def, "CREATE UNIQUE INDEX ", "CREATE UNIQUE INDEX CONCURRENTLY ", 1)}}
 		if r.Constraint != nil {
+			u.Kind = "unique constraint"
 			u.Drop = "ALTER TABLE " + t.SQL() + " DROP CONSTRAINT " + ident.Quote(*r.Constraint)
 			u.Restore = append(u.Restore, "ALTER TABLE "+t.SQL()+" ADD CONSTRAINT "+ident.Quote(*r.Constraint)+" UNIQUE USING INDEX "+ident.Quote(r.Name)+r.Deferrable)
 		}
@@ -76,7 +74,7 @@ func Rules(ctx context.Context, q sqlx.QueryerContext, t *Table, d pair.Definiti
 			continue
 		}
 		alter, name := "ALTER TABLE "+t.SQL(), ident.Quote(k.Name)
-		r := Taken{Name: k.Name, Drop: alter + " DROP CONSTRAINT " + name,
+		r := Taken{Kind: k.kind(), Name: k.Name, Drop: alter + " DROP CONSTRAINT " + name,
 			Restore: []string{alter + " ADD CONSTRAINT " + name + " " + strings.TrimSuffix(k.Body, " NOT VALID") + " NOT VALID"}}
 		if k.Valid {
 			r.Restore = append(r.Restore, alter+" VALIDATE CONSTRAINT "+name)

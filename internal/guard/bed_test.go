@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 	"github.com/stretchr/testify/require"
@@ -64,7 +65,7 @@ func (b bed) install(t *testing.T, mode guard.Mode) {
 	t.Helper()
 	table, err := catalog.Read(t.Context(), b.db, b.def.Table)
 	require.NoError(t, err)
-	require.NoError(t, pg.InTx(t.Context(), b.db, pg.Settings{}, func(ctx context.Context, tx *sqlx.Tx) error {
+	require.NoError(t, pg.InTx(t.Context(), b.db, pg.Settings{LockTimeout: 10 * time.Second}, func(ctx context.Context, tx *sqlx.Tx) error {
 		for _, sql := range guard.Install(table.Spec(b.def), mode) {
 			if _, err := tx.ExecContext(ctx, sql); err != nil {
 				return fmt.Errorf("%w in %s", err, sql)
@@ -72,7 +73,7 @@ func (b bed) install(t *testing.T, mode guard.Mode) {
 		}
 		return nil
 	}))
-	missing, err := catalog.Guarded(t.Context(), b.db, table, b.def)
+	missing, err := catalog.Unguarded(t.Context(), b.db, table, b.def, mode)
 	require.NoError(t, err)
 	require.Empty(t, missing)
 }

@@ -46,6 +46,7 @@ func TestInstallText(t *testing.T) {
 		"sql_triggered":               {Definition: rename(), Triggered: true},
 		"sql_no_backward":             {Definition: price(), Loose: map[string]bool{"price": true}},
 		"sql_no_backward_partitioned": {Definition: price(), Loose: map[string]bool{"price": true}, Partitioned: true},
+		"sql_acted":                   {Definition: rename(), Acted: true},
 		"go":                          {Definition: goOnly()},
 		"go_partitioned":              {Definition: goOnly(), Partitioned: true},
 		"go_backward":                 {Definition: onlyBackward},

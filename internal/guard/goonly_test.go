@@ -15,16 +15,16 @@ func TestGoOnly(t *testing.T) {
 		{name: "insert default", sql: `INSERT INTO users (id) VALUES (3)`, rows: []string{ada, bob, "3|anon|NULL|NULL"}, stray: "insert", dirty: []string{"3"}},
 		{name: "insert new", sql: `INSERT INTO users (id, full_name) VALUES (3, 'cy')`, err: pg.WouldLose},
 		{name: "insert both", sql: `INSERT INTO users (id, user_name, full_name) VALUES (3, 'cy', 'cy')`, err: pg.WouldLose},
-		{name: "update old", sql: `UPDATE users SET user_name = 'eve' WHERE id = 1`, rows: []string{"1|eve|ada|NULL", bob}, stray: "update", dirty: []string{"1"}},
+		{name: "update old", sql: `UPDATE users SET user_name = 'eve' WHERE id = 1`, rows: []string{"1|eve|NULL|NULL", bob}, stray: "update", dirty: []string{"1"}},
 		{name: "update old of an unstamped row", sql: `UPDATE users SET user_name = 'eve' WHERE id = 2`, rows: []string{ada, "2|eve|NULL|NULL"}, stray: "update", dirty: []string{"2"}},
 		{name: "update new", sql: `UPDATE users SET full_name = 'eve' WHERE id = 1`, err: pg.WouldLose},
 		{name: "update both", sql: `UPDATE users SET user_name = 'eve', full_name = 'eve' WHERE id = 1`, err: pg.WouldLose},
 		{name: "update another column", sql: `UPDATE users SET email = 'x'`, rows: []string{ada, bob}},
-		{name: "update old and key", sql: `UPDATE users SET id = 9, user_name = 'eve' WHERE id = 1`, rows: []string{bob, "9|eve|ada|NULL"}, stray: "update", dirty: []string{"9"}},
+		{name: "update old and key", sql: `UPDATE users SET id = 9, user_name = 'eve' WHERE id = 1`, rows: []string{bob, "9|eve|NULL|NULL"}, stray: "update", dirty: []string{"9"}},
 		{name: "update twice", sql: `UPDATE users SET user_name = 'x' WHERE id = 1; UPDATE users SET user_name = 'y' WHERE id = 1`,
-			rows: []string{"1|y|ada|NULL", bob}, stray: "update", dirty: []string{"1", "1"}},
+			rows: []string{"1|y|NULL|NULL", bob}, stray: "update", dirty: []string{"1", "1"}},
 		{name: "upsert", sql: `INSERT INTO users (id, user_name) VALUES (1, 'eve') ON CONFLICT (id) DO UPDATE SET user_name = EXCLUDED.user_name`,
-			rows: []string{"1|eve|ada|NULL", bob}, stray: "insert", dirty: []string{"1", "1"}},
+			rows: []string{"1|eve|NULL|NULL", bob}, stray: "insert", dirty: []string{"1", "1"}},
 	})
 }
 
@@ -36,8 +36,10 @@ func TestGoForwardSQLBackward(t *testing.T) {
 		{name: "insert old", sql: `INSERT INTO users (id, user_name) VALUES (3, 'cy')`, rows: []string{ada, bob, "3|cy|NULL|NULL"}, stray: "insert", dirty: []string{"3"}},
 		{name: "insert new", sql: `INSERT INTO users (id, full_name) VALUES (3, 'cy')`, rows: []string{ada, bob, "3|CY|cy|2"}, stray: "insert"},
 		{name: "insert both", sql: `INSERT INTO users (id, user_name, full_name) VALUES (3, 'CY', 'cy')`, err: pg.WouldLose},
-		{name: "update old", sql: `UPDATE users SET user_name = 'eve' WHERE id = 1`, rows: []string{"1|eve|ada|NULL", bob}, stray: "update", dirty: []string{"1"}},
+		{name: "update old", sql: `UPDATE users SET user_name = 'eve' WHERE id = 1`, rows: []string{"1|eve|NULL|NULL", bob}, stray: "update", dirty: []string{"1"}},
 		{name: "update new", sql: `UPDATE users SET full_name = 'eve' WHERE id = 1`, rows: []string{"1|EVE|eve|2", bob}, stray: "update"},
+		{name: "update old, then new to what it was", sql: `UPDATE users SET user_name = 'eve' WHERE id = 1; UPDATE users SET full_name = 'ada' WHERE id = 1`,
+			rows: []string{"1|ADA|ada|2", bob}, stray: "update", dirty: []string{"1"}},
 		{name: "update both", sql: `UPDATE users SET user_name = 'EVE', full_name = 'eve' WHERE id = 1`, err: pg.WouldLose},
 	})
 }

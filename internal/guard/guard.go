@@ -7,11 +7,16 @@
 // Reject is in force in Contract: every write of the pair needs a new stamp of phase Switch or Contract, else SQLSTATE TD001.
 // Reverse is reject narrowed to Switch: the way back from Contract, until old is whole again.
 //
-// A write by the wrappers costs one WHEN clause. Installing takes SHARE ROW EXCLUSIVE: it waits for writers and blocks no reader.
+// In both a write of new by a foreign key (ON DELETE SET NULL, ON UPDATE CASCADE) or by a trigger passes, where such a foreign key exists: in Contract
+// it gets a stamp of Contract, on the way back it is carried to old.
+//
+// A write by the wrappers costs one WHEN clause up to Switch, and two from Contract on. Installing takes SHARE ROW EXCLUSIVE: it waits for writers and blocks no
+// reader; ACCESS EXCLUSIVE where Repair follows another mode, whose triggers go.
 package guard
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tandem-go/tandem/internal/ident"
@@ -34,31 +39,81 @@ const (
 type Spec struct {
 	Definition  pair.Definition
 	Partitioned bool            // BEFORE UPDATE: an AFTER trigger does not fire when a row moves between partitions
-	Triggered   bool            // BEFORE UPDATE too: the second write would run the application's own triggers again, as the guard's owner
+	Triggered   bool            // BEFORE UPDATE too: the second write would run the application's own triggers again, as the guard's owner, and be a statement of its own to a deferrable constraint
+	Acted       bool            // a foreign key may write the pair by itself
 	Loose       map[string]bool // columns whose = may call two different values equal (numeric, float, json, citext, ...)
 }
 
-// Functions are the names, inside schema tandem, of the repair functions.
-func Functions(d pair.Definition) []string {
-	base := d.Table.SQL() + "." + ident.Quote(d.New[0]) // quoted, or a dot in a name would make two pairs one
-	return []string{ident.Derive("guard ", base, " insert"), ident.Derive("guard ", base, " update")}
+// Trigger is one trigger of the guard, and how it is recognised.
+type Trigger struct {
+	Name     string
+	Function string   // in schema tandem
+	Args     []string // of the function
+	Event    string
+	When     string
 }
 
-// Triggers are the names of the two triggers; the prefix makes them fire after the application's own.
-func Triggers(d pair.Definition) []string {
-	return []string{ident.Derive("zz_tandem_", d.New[0], "_insert"), ident.Derive("zz_tandem_", d.New[0], "_update")}
+// The guard's triggers and functions, as indexes into Names and Functions.
+const (
+	onInsert = iota
+	onUpdate
+	onAction
+	onWrite
+)
+
+// Functions are the names, inside schema tandem, of the functions made for a pair.
+func Functions(d pair.Definition) []string {
+	base := d.Table.SQL() + "." + ident.Quote(d.New[0]) // quoted, or a dot in a name would make two pairs one
+	return []string{ident.Derive("guard ", base, " insert"), ident.Derive("guard ", base, " update"), ident.Derive("guard ", base, " action")}
+}
+
+// Names are those that triggers of the guard may have; the prefix makes them fire after the application's own. The one for foreign keys fires
+// before those that judge updates, also where the name is cut.
+func Names(d pair.Definition) []string {
+	update := ident.Derive("zz_tandem_", d.New[0], "_update")
+	base := strings.TrimSuffix(update, "_update")
+	return []string{ident.Derive("zz_tandem_", d.New[0], "_insert"), update, base + "_action", base + "_writes"}
+}
+
+// Triggers are those in force in a mode.
+func Triggers(s Spec, mode Mode) []Trigger {
+	out := []Trigger{s.insertTrigger(mode), s.updateTrigger(mode)}
+	if mode != Repair {
+		out = append(out, s.writeTrigger(mode))
+	}
+	if s.lets(mode) {
+		out = append(out, s.actionTrigger(mode))
+	}
+	return out
+}
+
+// lets tells whether a mode that rejects lets foreign keys write. On the way back SQL must be able to carry what they write to old.
+func (s Spec) lets(mode Mode) bool {
+	return s.Acted && (mode == Reject || mode == Reverse && s.Definition.HasBackward())
 }
 
 // Install returns the statements that put mode in force, whichever was before. They belong in one transaction.
 func Install(s Spec, mode Mode) []string {
 	var out []string
-	if mode == Repair {
+	triggers := Triggers(s, mode)
+	switch {
+	case mode == Repair:
 		out = append(out, s.insertFunction(), s.updateFunction())
+	case s.lets(mode):
+		out = append(out, s.actionFunction(mode))
 	}
-	out = append(out, s.insertTrigger(mode), s.updateTrigger(mode))
-	for _, name := range Triggers(s.Definition) {
+	for _, t := range triggers {
+		out = append(out, s.create(t))
+	}
+	for _, t := range triggers {
 		// replica-role writers (logical replication) are writers like any other
-		out = append(out, "ALTER TABLE "+s.table()+" ENABLE ALWAYS TRIGGER "+ident.Quote(name))
+		out = append(out, "ALTER TABLE "+s.table()+" ENABLE ALWAYS TRIGGER "+ident.Quote(t.Name))
+	}
+	if !s.lets(mode) { // the mode before may have
+		out = append(out, s.drop(onAction))
+	}
+	if mode == Repair {
+		out = append(out, s.drop(onWrite))
 	}
 	return out
 }
@@ -66,13 +121,17 @@ func Install(s Spec, mode Mode) []string {
 // Remove returns the statements that take the guard away; DROP TRIGGER takes ACCESS EXCLUSIVE.
 func Remove(d pair.Definition) []string {
 	var out []string
-	for _, name := range Triggers(d) {
-		out = append(out, "DROP TRIGGER IF EXISTS "+ident.Quote(name)+" ON "+d.Table.SQL())
+	for i := range Names(d) {
+		out = append(out, Spec{Definition: d}.drop(i))
 	}
 	for _, name := range Functions(d) {
 		out = append(out, "DROP FUNCTION IF EXISTS tandem."+ident.Quote(name)+"()")
 	}
 	return out
+}
+
+func (s Spec) drop(i int) string {
+	return "DROP TRIGGER IF EXISTS " + ident.Quote(Names(s.Definition)[i]) + " ON " + s.table()
 }
 
 func (s Spec) before() bool { return s.Partitioned || s.Triggered }
@@ -116,7 +175,7 @@ func (m Mode) Admits() (from, to phase.Phase) {
 	}
 }
 
-func (s Spec) insertTrigger(mode Mode) string {
+func (s Spec) insertTrigger(mode Mode) Trigger {
 	from, to := mode.Admits()
 	if mode != Repair && s.Partitioned {
 		// A row that moves to another partition is inserted there with the stamp it has, perhaps an old one; stamped, it is right.
@@ -124,10 +183,10 @@ func (s Spec) insertTrigger(mode Mode) string {
 	}
 	// IS NOT TRUE, because with NOT BETWEEN a NULL stamp slips through.
 	when := "(" + between(s.stamp("NEW."), from, to) + ") IS NOT TRUE"
-	return s.trigger(0, "BEFORE INSERT", when, mode)
+	return s.trigger(onInsert, "BEFORE INSERT", when, mode)
 }
 
-func (s Spec) updateTrigger(mode Mode) string {
+func (s Spec) updateTrigger(mode Mode) Trigger {
 	from, to := mode.Admits()
 	d := s.Definition
 	changed := s.differ(d.Old) + " OR " + s.differ(d.New)
@@ -138,15 +197,48 @@ func (s Spec) updateTrigger(mode Mode) string {
 	}
 	when := fmt.Sprintf("((%s) AND %s IS NOT DISTINCT FROM %s) OR (%s IS DISTINCT FROM %s AND %s)",
 		changed, newStamp, oldStamp, newStamp, oldStamp, bad)
-	return s.trigger(1, map[bool]string{false: "AFTER UPDATE", true: "BEFORE UPDATE"}[s.before()], when, mode)
+	return s.trigger(onUpdate, map[bool]string{false: "AFTER UPDATE", true: "BEFORE UPDATE"}[s.before()], when, mode)
 }
 
-func (s Spec) trigger(i int, event, when string, mode Mode) string {
-	call := "tandem." + ident.Quote(Functions(s.Definition)[i]) + "()"
-	if mode != Repair {
-		from, to := mode.Admits()
-		call = fmt.Sprintf("tandem.reject(%s, %s, %s)", ident.Literal(s.Definition.Name()), ident.Literal(from.String()), ident.Literal(to.String()))
+// writeTrigger judges by what a statement writes, where updateTrigger judges by what has changed: whoever writes to old the value that it has
+// already, while new has another, would be told that his value is there. The stamp is what a write of the pair must bring.
+func (s Spec) writeTrigger(mode Mode) Trigger {
+	d := s.Definition
+	event := "AFTER UPDATE OF "
+	if s.Partitioned {
+		event = "BEFORE UPDATE OF "
 	}
-	return fmt.Sprintf("CREATE OR REPLACE TRIGGER %s %s ON %s FOR EACH ROW\n  WHEN (%s)\n  EXECUTE FUNCTION %s",
-		ident.Quote(Triggers(s.Definition)[i]), event, s.table(), when, call)
+	when := s.stamp("NEW.") + " IS NOT DISTINCT FROM " + s.stamp("OLD.")
+	return s.trigger(onWrite, event+ident.List("", append(slices.Clone(d.Old), d.New...)), when, mode)
+}
+
+// actionTrigger lets pass what reject would refuse: inside another trigger, which a foreign key's action is, new changed and nothing else of the pair. It fires
+// BEFORE, so the update trigger sees the stamp that it sets.
+func (s Spec) actionTrigger(mode Mode) Trigger {
+	d := s.Definition
+	when := fmt.Sprintf("pg_trigger_depth() > 0 AND (%s) AND NOT (%s) AND %s IS NOT DISTINCT FROM %s",
+		s.differ(d.New), s.differ(d.Old), s.stamp("NEW."), s.stamp("OLD."))
+	t := s.trigger(onAction, "BEFORE UPDATE", when, mode)
+	t.Function, t.Args = Functions(d)[onAction], nil
+	return t
+}
+
+func (s Spec) trigger(i int, event, when string, mode Mode) Trigger {
+	t := Trigger{Name: Names(s.Definition)[i], Event: event, When: when}
+	if mode == Repair {
+		t.Function = Functions(s.Definition)[i]
+		return t
+	}
+	from, to := mode.Admits()
+	t.Function, t.Args = "reject", []string{s.Definition.Name(), from.String(), to.String()}
+	return t
+}
+
+func (s Spec) create(t Trigger) string {
+	var args []string
+	for _, a := range t.Args {
+		args = append(args, ident.Literal(a))
+	}
+	return fmt.Sprintf("CREATE OR REPLACE TRIGGER %s %s ON %s FOR EACH ROW\n  WHEN (%s)\n  EXECUTE FUNCTION tandem.%s(%s)",
+		ident.Quote(t.Name), t.Event, s.table(), t.When, ident.Quote(t.Function), strings.Join(args, ", "))
 }

@@ -44,7 +44,8 @@ func TestReject(t *testing.T) {
 		{name: "update stamp of Contract", sql: `UPDATE users SET full_name = 'eve', full_name_stamp = ` + stamp(phase.Contract) + ` WHERE id = 1`,
 			rows: []string{"1|ada|eve|5", bob}},
 		{name: "another column", sql: `UPDATE users SET email = 'x'`, rows: []string{ada, bob}},
-		{name: "the same values", sql: `UPDATE users SET user_name = 'ada' WHERE id = 1`, rows: []string{ada, bob}},
+		{name: "old to what it is", sql: `UPDATE users SET user_name = 'ada' WHERE id = 1`, err: "TD001"},
+		{name: "new to what it is", sql: `UPDATE users SET full_name = full_name`, err: "TD001"},
 		{name: "delete", sql: `DELETE FROM users`, rows: []string{}},
 		{name: "upsert", sql: `INSERT INTO users (id, user_name) VALUES (1, 'eve') ON CONFLICT (id) DO UPDATE SET user_name = 'eve'`, err: "TD001"},
 	})

@@ -9,9 +9,11 @@ import (
 	"github.com/tandem-go/tandem/internal/phase"
 )
 
-// fresh is a stamp in SQL. Expand: of all phases that repair admits it says least about who may read what.
-func fresh() string {
-	return fmt.Sprintf("%d + (random() * 16777215)::int4", phase.Expand.Floor())
+// fresh is a stamp of repair in SQL. Expand: of all phases that repair admits it says least about who may read what.
+func fresh() string { return stampOf(phase.Expand) }
+
+func stampOf(p phase.Phase) string {
+	return fmt.Sprintf("%d + (random() * 16777215)::int4", p.Floor())
 }
 
 // insertFunction repairs an INSERT without a stamp. It runs BEFORE, so it sets the row itself.
@@ -42,7 +44,7 @@ func (s Spec) insertFunction() string {
 	if text != "" {
 		text = "DECLARE\n" + text
 	}
-	return s.function(0, text, b.String())
+	return s.function(onInsert, text, b.String())
 }
 
 // updateFunction repairs an UPDATE of the pair that left the stamp alone. On a plain table it runs AFTER and writes the row once more,
@@ -75,7 +77,18 @@ func (s Spec) updateFunction() string {
 		fmt.Fprintf(&b, "    %s\n", s.raiseLoss("UPDATE"))
 	}
 	b.WriteString("  END IF;\n  RETURN NEW;\n")
-	return s.function(1, declare, b.String())
+	return s.function(onUpdate, declare, b.String())
+}
+
+// actionFunction brings the row of a foreign key's action into a state that the mode admits. In Contract new is the truth, and old may be stale.
+func (s Spec) actionFunction(mode Mode) string {
+	d := s.Definition
+	_, to := mode.Admits()
+	body := "  " + s.stamp("NEW.") + " := " + stampOf(to) + ";\n"
+	if mode == Reverse {
+		body = "  " + assign(d.Old, d.BackwardSQL("NEW.")) + "\n" + body
+	}
+	return s.function(onAction, "", body+"  RETURN NEW;\n")
 }
 
 // rewrite sets the target columns from the others, with a fresh stamp.
@@ -94,11 +107,13 @@ func (s Spec) rewrite(targets []string, expr func(prefix string) []string) strin
 }
 
 func (s Spec) unstamp() string {
+	// NULL in new too: whoever then writes just the outdated value to new is seen, and if the row moves, the insert trigger of its next partition
+	// does not take it for a stray's
 	if s.before() {
-		// NULL in new too: if the row moves, the insert trigger of its next partition must not take the stale value for a stray's
 		return assign(s.Definition.New, slices.Repeat([]string{"NULL"}, len(s.Definition.New))) + " " + s.stamp("NEW.") + " := NULL;"
 	}
-	return fmt.Sprintf("UPDATE %s AS t SET %s = NULL WHERE %s AND %s IS NOT NULL;", s.table(), s.stamp(""), s.sameKey(), s.stamp("t."))
+	return fmt.Sprintf("UPDATE %s AS t SET %s = NULL WHERE %s AND %s IS NOT NULL;", s.table(),
+		strings.Join(append(ident.QuoteAll("", s.Definition.New), s.stamp("")), " = NULL, "), s.sameKey(), s.stamp("t."))
 }
 
 func (s Spec) sameKey() string {

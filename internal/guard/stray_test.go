@@ -105,7 +105,7 @@ func TestRoleWithoutRights(t *testing.T) {
 	tx := b.db.MustBegin()
 	tx.MustExec(`SET LOCAL ROLE ` + role + `; INSERT INTO users (id) VALUES (3); UPDATE users SET user_name = 'eve' WHERE id = 1`)
 	require.NoError(t, tx.Commit())
-	require.Equal(t, []string{"1|eve|ada|NULL", bob, "3|anon|NULL|NULL"}, b.rows(t, b.db))
+	require.Equal(t, []string{"1|eve|NULL|NULL", bob, "3|anon|NULL|NULL"}, b.rows(t, b.db))
 	require.Equal(t, []string{"1", "3"}, list(t, b.db, `SELECT key[1] FROM tandem.dirty ORDER BY 1`))
 	b.fails(t, "42501", `SET ROLE `+role+`; SELECT tandem.record_stray('x', 'y')`)
 	b.install(t, guard.Reject)

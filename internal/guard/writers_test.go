@@ -114,7 +114,7 @@ func TestRowSecurityOfTheOwner(t *testing.T) {
 	t.Cleanup(func() {
 		b.db.MustExec(`DROP TABLE users; DROP OWNED BY ` + owner + `, ` + app + `; DROP ROLE ` + owner + `, ` + app)
 	})
-	for _, f := range guard.Functions(b.def) {
+	for _, f := range guard.Functions(b.def)[:2] { // the third is of another mode
 		b.db.MustExec(`ALTER FUNCTION tandem."` + f + `" OWNER TO ` + owner)
 	}
 	b.db.MustExec(`ALTER TABLE users ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; CREATE POLICY p ON users TO ` + app + ` USING (true)`)
@@ -142,4 +142,15 @@ func TestGoodWriterIsLeftAlone(t *testing.T) {
 	}
 	require.Equal(t, []string{"1|o|n|4", bob}, b.rows(t, b.db))
 	require.Equal(t, []string{}, list(t, b.db, `SELECT operation FROM tandem.stray`))
+}
+
+// A deferrable constraint lets one statement exchange the values of two rows; so does its twin, when the guard repairs what a stray exchanges.
+func TestStrayExchangesUniqueValues(t *testing.T) {
+	t.Parallel()
+	for _, when := range []string{"DEFERRABLE", "DEFERRABLE INITIALLY DEFERRED"} {
+		b := newBed(t, usersSQL+`; UPDATE users SET full_name = user_name, full_name_stamp = 33554433;
+			ALTER TABLE users ADD UNIQUE (user_name) `+when+`, ADD UNIQUE (full_name) `+when, rename(), guard.Repair)
+		b.run(t, []deed{{name: when, sql: `UPDATE users SET user_name = CASE user_name WHEN 'ada' THEN 'bob' ELSE 'ada' END; SET CONSTRAINTS ALL IMMEDIATE`,
+			rows: []string{"1|bob|bob|2", "2|ada|ada|2"}, stray: "update"}})
+	}
 }

@@ -53,3 +53,7 @@ CREATE OR REPLACE TRIGGER zz_tandem_full_name_update BEFORE UPDATE ON public.use
 ALTER TABLE public.users ENABLE ALWAYS TRIGGER zz_tandem_full_name_insert;
 
 ALTER TABLE public.users ENABLE ALWAYS TRIGGER zz_tandem_full_name_update;
+
+DROP TRIGGER IF EXISTS zz_tandem_full_name_action ON public.users;
+
+DROP TRIGGER IF EXISTS zz_tandem_full_name_writes ON public.users;

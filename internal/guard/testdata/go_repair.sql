@@ -26,7 +26,7 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'TD002', MESSAGE = 'users.full_name: UPDATE wrote the pair without a stamp in a way that would lose a value', HINT = 'Write through the wrappers, or write only user_name.';
   END IF;
   IF old_changed THEN
-    UPDATE public.users AS t SET full_name_stamp = NULL WHERE t.id = NEW.id AND t.full_name_stamp IS NOT NULL;
+    UPDATE public.users AS t SET full_name = NULL, full_name_stamp = NULL WHERE t.id = NEW.id AND t.full_name_stamp IS NOT NULL;
     INSERT INTO tandem.dirty (migration, key) VALUES ('users.full_name', ARRAY[NEW.id::text]);
   ELSE
     RAISE EXCEPTION USING ERRCODE = 'TD002', MESSAGE = 'users.full_name: UPDATE wrote the pair without a stamp in a way that would lose a value', HINT = 'Write through the wrappers, or write only user_name.';
@@ -45,3 +45,7 @@ CREATE OR REPLACE TRIGGER zz_tandem_full_name_update AFTER UPDATE ON public.user
 ALTER TABLE public.users ENABLE ALWAYS TRIGGER zz_tandem_full_name_insert;
 
 ALTER TABLE public.users ENABLE ALWAYS TRIGGER zz_tandem_full_name_update;
+
+DROP TRIGGER IF EXISTS zz_tandem_full_name_action ON public.users;
+
+DROP TRIGGER IF EXISTS zz_tandem_full_name_writes ON public.users;

@@ -55,3 +55,7 @@ CREATE OR REPLACE TRIGGER zz_tandem_price_cents_update BEFORE UPDATE ON app."Ite
 ALTER TABLE app."Items" ENABLE ALWAYS TRIGGER zz_tandem_price_cents_insert;
 
 ALTER TABLE app."Items" ENABLE ALWAYS TRIGGER zz_tandem_price_cents_update;
+
+DROP TRIGGER IF EXISTS zz_tandem_price_cents_action ON app."Items";
+
+DROP TRIGGER IF EXISTS zz_tandem_price_cents_writes ON app."Items";

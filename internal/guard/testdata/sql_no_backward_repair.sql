@@ -58,3 +58,7 @@ CREATE OR REPLACE TRIGGER zz_tandem_price_cents_update AFTER UPDATE ON app."Item
 ALTER TABLE app."Items" ENABLE ALWAYS TRIGGER zz_tandem_price_cents_insert;
 
 ALTER TABLE app."Items" ENABLE ALWAYS TRIGGER zz_tandem_price_cents_update;
+
+DROP TRIGGER IF EXISTS zz_tandem_price_cents_action ON app."Items";
+
+DROP TRIGGER IF EXISTS zz_tandem_price_cents_writes ON app."Items";

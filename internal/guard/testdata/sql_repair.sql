@@ -68,3 +68,7 @@ CREATE OR REPLACE TRIGGER zz_tandem_full_name_update AFTER UPDATE ON public.user
 ALTER TABLE public.users ENABLE ALWAYS TRIGGER zz_tandem_full_name_insert;
 
 ALTER TABLE public.users ENABLE ALWAYS TRIGGER zz_tandem_full_name_update;
+
+DROP TRIGGER IF EXISTS zz_tandem_full_name_action ON public.users;
+
+DROP TRIGGER IF EXISTS zz_tandem_full_name_writes ON public.users;

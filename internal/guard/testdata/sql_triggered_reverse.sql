@@ -6,6 +6,14 @@ CREATE OR REPLACE TRIGGER zz_tandem_full_name_update BEFORE UPDATE ON public.use
   WHEN (((NEW.user_name IS DISTINCT FROM OLD.user_name OR NEW.full_name IS DISTINCT FROM OLD.full_name) AND NEW.full_name_stamp IS NOT DISTINCT FROM OLD.full_name_stamp) OR (NEW.full_name_stamp IS DISTINCT FROM OLD.full_name_stamp AND (NEW.full_name_stamp BETWEEN 67108864 AND 83886079) IS NOT TRUE))
   EXECUTE FUNCTION tandem.reject('users.full_name', 'Switch', 'Switch');
 
+CREATE OR REPLACE TRIGGER zz_tandem_full_name_writes AFTER UPDATE OF user_name, full_name ON public.users FOR EACH ROW
+  WHEN (NEW.full_name_stamp IS NOT DISTINCT FROM OLD.full_name_stamp)
+  EXECUTE FUNCTION tandem.reject('users.full_name', 'Switch', 'Switch');
+
 ALTER TABLE public.users ENABLE ALWAYS TRIGGER zz_tandem_full_name_insert;
 
 ALTER TABLE public.users ENABLE ALWAYS TRIGGER zz_tandem_full_name_update;
+
+ALTER TABLE public.users ENABLE ALWAYS TRIGGER zz_tandem_full_name_writes;
+
+DROP TRIGGER IF EXISTS zz_tandem_full_name_action ON public.users;

@@ -1,0 +1,269 @@
+package history_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/tandem-go/tandem/expand"
+	"github.com/tandem-go/tandem/internal/pg"
+	"github.com/tandem-go/tandem/internal/pgtest"
+	"github.com/tandem-go/tandem/switchover"
+)
+
+// actor does operations one after the other until ctx ends.
+type actor struct {
+	name string
+	h    *history
+	rng  *rand.Rand
+	db   *sqlx.DB
+	pair *expand.Pair[string, string]
+	n    int
+
+	forEver bool // a zombie stays where it is
+}
+
+// rowsOfTable is few, so that actors meet.
+const rowsOfTable = 4
+
+func (a *actor) key() int64 { return 1 + a.rng.Int64N(rowsOfTable) }
+
+// value is written once in the whole history.
+func (a *actor) value() string {
+	a.n++
+	return fmt.Sprintf("%s %d", a.name, a.n)
+}
+
+func (a *actor) pause(ctx context.Context) {
+	_ = pg.Sleep(ctx, time.Duration(a.rng.ExpFloat64()*float64(5*time.Millisecond)))
+}
+
+func now() int64 { return time.Now().UnixNano() }
+
+// write records a write by what became of it: done, refused and thus not done, or nobody knows.
+func (a *actor) write(key int64, do func(value string) error) {
+	e := event{Actor: a.name, Key: key, Write: true, Value: a.value(), Call: now()}
+	err := do(e.Value)
+	e.Return = now()
+	state := pg.SQLState(err)
+	switch {
+	case err == nil:
+	case state != "" && !pg.ConnectionLost(err) || errors.Is(err, sql.ErrNoRows):
+		switch state {
+		case pg.StaleStamp, pg.WouldLose:
+			a.h.refuse()
+		case pg.Serialization, pg.Deadlock, pg.QueryCanceled, pg.LockNotAvailable, pg.CachedPlan:
+		default:
+			a.h.fail(fmt.Errorf("%s writes: %w", a.name, err))
+		}
+		return
+	default:
+		e.Return = never
+		a.h.mu.Lock()
+		a.h.unknown++
+		a.h.mu.Unlock()
+	}
+	a.h.add(e)
+}
+
+// read records a read; one that failed saw nothing.
+func (a *actor) read(ctx context.Context, key int64, do func() (string, error)) {
+	e := event{Actor: a.name, Key: key, Call: now()}
+	value, err := do()
+	e.Value, e.Return = value, now()
+	switch s := pg.SQLState(err); {
+	case err == nil:
+		a.h.add(e)
+	case s == pg.StaleStamp:
+		a.h.refuse()
+	case ctx.Err() != nil, s == pg.Serialization, s == pg.Deadlock, s == pg.QueryCanceled, pg.ConnectionLost(err):
+	default:
+		a.h.fail(fmt.Errorf("%s reads: %w", a.name, err))
+	}
+}
+
+type user struct {
+	ID       int64  `db:"id"`
+	FullName string `db:"full_name"`
+}
+
+// wrapped uses the repository, in and out of transactions of an isolation level.
+func (a *actor) wrapped(ctx context.Context, m *switchover.Member, level sql.IsolationLevel) {
+	users, err := expand.NewRepository[user](a.db, m, a.pair)
+	if err != nil {
+		a.h.fail(err)
+		return
+	}
+	for ; ctx.Err() == nil; a.pause(ctx) {
+		key := a.key()
+		switch a.rng.IntN(8) {
+		case 0, 1, 2:
+			a.read(ctx, key, func() (string, error) {
+				u, err := users.Get(ctx, key)
+				return u.FullName, err
+			})
+		case 3:
+			a.read(ctx, key, func() (string, error) {
+				list, err := users.Select(ctx, `WHERE id = $1`, key)
+				if err != nil {
+					return "", err
+				}
+				return list[0].FullName, nil
+			})
+		case 4:
+			a.write(key, func(v string) error { return users.UpdateColumns(ctx, &user{key, v}, "full_name") })
+		case 5:
+			a.write(key, func(v string) error { return users.Upsert(ctx, &user{key, v}, "id") })
+		default:
+			a.transaction(ctx, users, level, key)
+		}
+	}
+}
+
+// transaction reads a row and writes it, with a pause between.
+func (a *actor) transaction(ctx context.Context, users *expand.Repository[user], level sql.IsolationLevel, key int64) {
+	var seen event
+	a.write(key, func(v string) error {
+		return users.InTx(ctx, &sql.TxOptions{Isolation: level}, func(ctx context.Context, tx *expand.Tx) error {
+			seen = event{Actor: a.name + " in tx", Key: key, Call: now()}
+			u, err := users.In(tx).Get(ctx, key)
+			if err != nil {
+				return err
+			}
+			seen.Value, seen.Return = u.FullName, now()
+			a.pause(ctx)
+			return users.In(tx).Update(ctx, &user{key, v})
+		})
+	})
+	if seen.Return > 0 {
+		a.h.add(seen)
+	}
+}
+
+// zombie keeps the phase that its member knows now, for ever or for a hundred operations.
+func (a *actor) zombie(ctx context.Context, m *switchover.Member) {
+	p, err := a.pair.Pin(ctx, m)
+	if err != nil {
+		a.h.fail(err)
+		return
+	}
+	defer p.Release()
+	type row struct {
+		ID       int64                        `db:"id"`
+		FullName expand.Value[string, string] `db:"full_name"`
+	}
+	for ; ctx.Err() == nil && (a.forEver || a.rng.IntN(100) > 0); a.pause(ctx) {
+		key := a.key()
+		if a.rng.IntN(2) == 0 {
+			a.write(key, func(v string) error {
+				value, err := p.Value(v)
+				if err != nil {
+					return err
+				}
+				_, err = sqlx.NamedExecContext(ctx, a.db, `UPDATE users SET `+p.Set()+` WHERE id = :id`, row{key, value})
+				return err
+			})
+			continue
+		}
+		if p.Phase() < switchover.Expand {
+			continue // in Start the columns need not be there: it reads old, as the old binary does
+		}
+		a.read(ctx, key, func() (string, error) {
+			var r row
+			if err := sqlx.GetContext(ctx, a.db, &r, `SELECT id, `+p.Select("users")+` FROM users WHERE id = $1`, key); err != nil {
+				return "", err
+			}
+			return p.Read(r.FullName, key)
+		})
+	}
+}
+
+// raw writes one column and knows nothing of the pair.
+func (a *actor) raw(ctx context.Context, column string) {
+	for ; ctx.Err() == nil; a.pause(ctx) {
+		key := a.key()
+		a.write(key, func(v string) (err error) {
+			if column == "user_name" {
+				v, err = a.pair.Backward(v)
+			}
+			if err == nil {
+				_, err = a.db.ExecContext(ctx, `UPDATE users SET `+column+` = $1 WHERE id = $2`, v, key)
+			}
+			return err
+		})
+	}
+}
+
+// repeated writes to old what old has already, which looks like no change, and tells what that was.
+func (a *actor) repeated(ctx context.Context) {
+	for ; ctx.Err() == nil; a.pause(ctx) {
+		key := a.key()
+		a.read(ctx, key, func() (value string, err error) {
+			err = a.db.GetContext(ctx, &value, `UPDATE users SET user_name = user_name WHERE id = $1 RETURNING user_name`, key)
+			if err != nil {
+				return "", err
+			}
+			return a.pair.Forward(value)
+		})
+	}
+}
+
+// cut loses the connection while the answer to COMMIT is on its way, every time.
+func (a *actor) cut(ctx context.Context, m *switchover.Member, open func(c *pgtest.Cut) *sqlx.DB) {
+	for ; ctx.Err() == nil; a.pause(ctx) {
+		key := a.key()
+		a.write(key, func(v string) error {
+			network := &pgtest.Cut{After: true}
+			db := open(network)
+			defer func() { _ = db.Close() }()
+			users, err := expand.NewRepository[user](db, m, a.pair)
+			if err != nil {
+				return err
+			}
+			tx, err := expand.Begin(ctx, db, m, nil)
+			if err != nil {
+				return err
+			}
+			if err := users.In(tx).Update(ctx, &user{key, v}); err != nil {
+				return errors.Join(err, tx.Rollback())
+			}
+			network.At = network.Sent() + 1
+			return tx.Commit()
+		})
+	}
+}
+
+// prepared commits in two phases, with a pause between.
+func (a *actor) prepared(ctx context.Context, m *switchover.Member) {
+	users, err := expand.NewRepository[user](a.db, m, a.pair)
+	if err != nil {
+		a.h.fail(err)
+		return
+	}
+	for ; ctx.Err() == nil; a.pause(ctx) {
+		key := a.key()
+		a.write(key, func(v string) error {
+			tx, err := expand.Begin(ctx, a.db, m, nil)
+			if err != nil {
+				return err
+			}
+			id := fmt.Sprintf("'%s %s'", a.name, v)
+			err = users.In(tx).Update(ctx, &user{key, v})
+			if err == nil {
+				_, err = tx.ExecContext(ctx, `PREPARE TRANSACTION `+id)
+			}
+			_ = tx.Rollback() // the session is out of the transaction already if it was prepared
+			if err != nil {
+				return err
+			}
+			a.pause(ctx)
+			_, err = a.db.ExecContext(context.WithoutCancel(ctx), `COMMIT PREPARED `+id)
+			return err
+		})
+	}
+}

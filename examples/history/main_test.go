@@ -1,0 +1,17 @@
+package history_test
+
+import (
+	"os"
+	"testing"
+
+	_ "github.com/lib/pq"
+
+	"github.com/tandem-go/tandem/internal/pgtest"
+)
+
+func TestMain(m *testing.M) {
+	if dsn := os.Getenv(dsnVariable); dsn != "" {
+		os.Exit(process(dsn))
+	}
+	pgtest.Main(m)
+}

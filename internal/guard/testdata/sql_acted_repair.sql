@@ -1,0 +1,74 @@
+CREATE OR REPLACE FUNCTION tandem."guard public.users.full_name insert"() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $tandem$
+DECLARE
+  want_1 "public"."users"."full_name"%TYPE := NEW.full_name;
+  omitted_1 "public"."users"."user_name"%TYPE := NEW.user_name;
+BEGIN
+  IF NEW.full_name_stamp IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'TD001', MESSAGE = 'users.full_name: the migration admits stamps of phase Expand to Switch only', HINT = 'Read the phase again and retry.';
+  END IF;
+  PERFORM tandem.record_stray('users.full_name', 'insert');
+  IF NEW.full_name IS NULL THEN
+    NEW.full_name := NEW.user_name; NEW.full_name_stamp := 33554432 + (random() * 16777215)::int4;
+    RETURN NEW;
+  END IF;
+  want_1 := NEW.user_name;
+  IF NOT (NEW.full_name IS DISTINCT FROM want_1) THEN
+    NEW.full_name_stamp := 33554432 + (random() * 16777215)::int4;
+    RETURN NEW;
+  END IF;
+  EXECUTE 'SELECT ' || coalesce((SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d JOIN pg_attribute a
+    ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE d.adrelid = TG_RELID AND a.attname = 'user_name'), 'NULL') INTO omitted_1;
+  IF (NEW.user_name IS NULL OR NOT (NEW.user_name IS DISTINCT FROM omitted_1)) THEN
+    NEW.user_name := NEW.full_name; NEW.full_name_stamp := 33554432 + (random() * 16777215)::int4;
+    RETURN NEW;
+  END IF;
+  RAISE EXCEPTION USING ERRCODE = 'TD002', MESSAGE = 'users.full_name: INSERT wrote the pair without a stamp in a way that would lose a value', HINT = 'Write through the wrappers, or write only user_name.';
+END $tandem$;
+
+CREATE OR REPLACE FUNCTION tandem."guard public.users.full_name update"() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $tandem$
+DECLARE
+  old_changed boolean := NEW.user_name IS DISTINCT FROM OLD.user_name;
+  new_changed boolean := NEW.full_name IS DISTINCT FROM OLD.full_name;
+  want_1 "public"."users"."full_name"%TYPE := NEW.full_name;
+BEGIN
+  IF NEW.full_name_stamp IS DISTINCT FROM OLD.full_name_stamp THEN
+    RAISE EXCEPTION USING ERRCODE = 'TD001', MESSAGE = 'users.full_name: the migration admits stamps of phase Expand to Switch only', HINT = 'Read the phase again and retry.';
+  END IF;
+  PERFORM tandem.record_stray('users.full_name', 'update');
+  IF old_changed AND new_changed THEN
+    want_1 := NEW.user_name;
+    IF NEW.full_name IS DISTINCT FROM want_1 THEN
+      RAISE EXCEPTION USING ERRCODE = 'TD002', MESSAGE = 'users.full_name: UPDATE wrote the pair without a stamp in a way that would lose a value', HINT = 'Write through the wrappers, or write only user_name.';
+    END IF;
+  END IF;
+  IF old_changed THEN
+    UPDATE public.users AS t SET full_name = t.user_name, full_name_stamp = 33554432 + (random() * 16777215)::int4 WHERE t.id = NEW.id;
+    IF NOT FOUND THEN
+      RAISE EXCEPTION USING ERRCODE = 'TD002', MESSAGE = 'users.full_name: UPDATE wrote the pair without a stamp in a way that would lose a value', HINT = 'Write through the wrappers, or write only user_name.';
+    END IF;
+  ELSE
+    UPDATE public.users AS t SET user_name = t.full_name, full_name_stamp = 33554432 + (random() * 16777215)::int4 WHERE t.id = NEW.id;
+    IF NOT FOUND THEN
+      RAISE EXCEPTION USING ERRCODE = 'TD002', MESSAGE = 'users.full_name: UPDATE wrote the pair without a stamp in a way that would lose a value', HINT = 'Write through the wrappers, or write only user_name.';
+    END IF;
+  END IF;
+  RETURN NEW;
+END $tandem$;
+
+CREATE OR REPLACE TRIGGER zz_tandem_full_name_insert BEFORE INSERT ON public.users FOR EACH ROW
+  WHEN ((NEW.full_name_stamp BETWEEN 33554432 AND 83886079) IS NOT TRUE)
+  EXECUTE FUNCTION tandem."guard public.users.full_name insert"();
+
+CREATE OR REPLACE TRIGGER zz_tandem_full_name_update AFTER UPDATE ON public.users FOR EACH ROW
+  WHEN (((NEW.user_name IS DISTINCT FROM OLD.user_name OR NEW.full_name IS DISTINCT FROM OLD.full_name) AND NEW.full_name_stamp IS NOT DISTINCT FROM OLD.full_name_stamp) OR (NEW.full_name_stamp IS DISTINCT FROM OLD.full_name_stamp AND NEW.full_name_stamp IS NOT NULL AND (NEW.full_name_stamp BETWEEN 33554432 AND 83886079) IS NOT TRUE))
+  EXECUTE FUNCTION tandem."guard public.users.full_name update"();
+
+ALTER TABLE public.users ENABLE ALWAYS TRIGGER zz_tandem_full_name_insert;
+
+ALTER TABLE public.users ENABLE ALWAYS TRIGGER zz_tandem_full_name_update;
+
+DROP TRIGGER IF EXISTS zz_tandem_full_name_action ON public.users;
+
+DROP TRIGGER IF EXISTS zz_tandem_full_name_writes ON public.users;
