@@ -46,9 +46,9 @@ func TestSweepLeavesStampedRowsAlone(t *testing.T) {
 	b.run()
 	b.exec(`UPDATE users SET user_name = 'stray' WHERE id = 1`)
 	_, users := b.join()
-	require.NoError(t, users.Update(t.Context(), &user{ID: 1, FullName: "Wrapped"}))
+	require.NoError(t, users.Update(t.Context(), &user{ID: 1, FullName: "WRAPPED"}))
 	require.EqualValues(t, 1, b.sweep())
-	require.Equal(t, []string{"Wrapped"}, b.texts(`SELECT full_name FROM users WHERE id = 1`))
+	require.Equal(t, []string{"WRAPPED"}, b.texts(`SELECT full_name FROM users WHERE id = 1`))
 }
 
 // Sweepers take different keys; together they empty the list.

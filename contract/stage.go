@@ -52,7 +52,7 @@ var (
 	ErrUnreversed = errors.New("rows of Contract wait for their old value")
 )
 
-// Options of Plan and Apply. The zero value is complete.
+// Options of Apply. The zero value is complete.
 type Options struct {
 	Gates switchover.Options // for Relax and for Drop, which is the step to Complete: times, waivers, actor, and whether to wait
 	Locks expand.Options     // waiting for locks

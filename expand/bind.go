@@ -62,7 +62,7 @@ func (p *Pair[O, N]) argument(ph switchover.Phase, value any) (any, error) {
 	if ph.ReadsNew() || p.def.Identity() {
 		return argument(v), nil
 	}
-	o, err := p.Backward(v)
+	o, err := p.back(v)
 	return argument(o), err
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -85,6 +86,38 @@ func TestConversionErrors(t *testing.T) {
 	var n int
 	require.NoError(t, b.db.Get(&n, `SELECT count(*) FROM items WHERE shop = 'x'`))
 	require.Zero(t, n)
+}
+
+// Old cannot hold the value: it would come back as another one.
+func TestLossy(t *testing.T) {
+	t.Parallel()
+	pair := expand.Convert(expand.Spec[*string, *string]{Table: "notes", Old: "body", New: "loud", Type: "text",
+		Forward: func(s *string) (*string, error) {
+			if s == nil {
+				return nil, nil //nolint:nilnil // NULL becomes NULL
+			}
+			loud := strings.ToUpper(*s)
+			return &loud, nil
+		},
+		Backward: func(s *string) (*string, error) { return s, nil }})
+	type note struct {
+		ID   int64   `db:"id"`
+		Loud *string `db:"loud"`
+	}
+	b := newBed(t, `CREATE TABLE notes (id bigint PRIMARY KEY, body text)`, pair)
+	r, err := expand.NewRepository[note](b.db, b.member, pair)
+	require.NoError(t, err)
+	b.set(switchover.Migrate)
+	lyon, upper := "Lyon", "LYON"
+	err = r.Insert(b.ctx, &note{1, &lyon})
+	require.ErrorIs(t, err, expand.ErrLossy)
+	require.ErrorContains(t, err, "notes.loud: backward of Lyon is Lyon, and forward of that LYON")
+	require.NoError(t, r.Insert(b.ctx, &note{1, &upper}))
+	require.NoError(t, r.Insert(b.ctx, &note{2, nil}))
+	_, err = r.Select(b.ctx, `WHERE {loud} < $1`, pair.Arg(&lyon)) // only compared
+	require.NoError(t, err)
+	b.set(switchover.Contract)
+	require.NoError(t, r.Insert(b.ctx, &note{3, &lyon}))
 }
 
 func TestNoBackward(t *testing.T) {

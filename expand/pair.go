@@ -16,6 +16,8 @@ var (
 	ErrNull = errors.New("NULL, and the pair's type has none: declare it with *T or sql.Null[T]")
 	// ErrNoBackward: the phase writes old, and the pair cannot turn new into old.
 	ErrNoBackward = errors.New("the pair has no backward conversion")
+	// ErrLossy: old cannot hold this value of new.
+	ErrLossy = errors.New("old cannot hold this value")
 )
 
 // Definition is the plain data of a pair: names and SQL expressions.
@@ -45,7 +47,7 @@ type Spec[O, N any] struct {
 	Type  string   // SQL type of new; defaults to type and collation of old
 
 	Forward  func(O) (N, error) // old value to new; must depend on its argument alone
-	Backward func(N) (O, error) // new value to old; without it phases that write old refuse to write
+	Backward func(N) (O, error) // new value to old, such that forward leads back, else ErrLossy; without it phases that write old refuse to write
 
 	// The same conversions as SQL expressions, with the column in braces: `round({price} * 100)`. Names of functions and types outside
 	// pg_catalog need their schema. With ForwardSQL the guard repairs strays at once and the backfill runs inside the server.
@@ -111,20 +113,33 @@ func (p *Pair[O, N]) Err() error { return p.err }
 func (p *Pair[O, N]) Forward(v O) (N, error) {
 	n, err := p.forward(v)
 	if err != nil {
-		return n, fmt.Errorf("%s: forward of %v: %w", p.Name(), v, err)
+		return n, fmt.Errorf("%s: forward of %v: %w", p.Name(), shown(v), err)
 	}
 	return n, nil
 }
 
-// Backward turns a new value into an old one, as every write up to Switch does. ErrNoBackward without a conversion.
+// Backward turns a new value into an old one, as every write up to Switch does. ErrNoBackward without a conversion; ErrLossy when forward makes another value of what it
+// returns, for then the two columns would not agree.
 func (p *Pair[O, N]) Backward(v N) (O, error) {
+	o, err := p.back(v)
+	if err != nil || p.def.Identity() {
+		return o, err
+	}
+	if again, err := p.Forward(o); err != nil || !p.equal(again, v) {
+		return o, errors.Join(fmt.Errorf("%s: backward of %v is %v, and forward of that %v: %w", p.Name(), shown(v), shown(o), shown(again), ErrLossy), err)
+	}
+	return o, nil
+}
+
+// back is Backward without the way back, for an argument that is only compared.
+func (p *Pair[O, N]) back(v N) (O, error) {
 	if p.backward == nil {
 		var none O
 		return none, fmt.Errorf("%s: %w", p.Name(), ErrNoBackward)
 	}
 	o, err := p.backward(v)
 	if err != nil {
-		return o, fmt.Errorf("%s: backward of %v: %w", p.Name(), v, err)
+		return o, fmt.Errorf("%s: backward of %v: %w", p.Name(), shown(v), err)
 	}
 	return o, nil
 }

@@ -33,7 +33,7 @@ var (
 	ErrNoColumn = catalog.ErrNoColumn // a column is not there
 	ErrKey      = catalog.ErrKey      // no primary key, or another than the pair's
 	ErrRefused  = catalog.ErrRefused  // a kind of table or column that no migration works on
-	ErrType     = errors.New("the new column exists with another type")
+	ErrType     = errors.New("the new column exists and is not what the pair needs")
 	ErrPhase    = errors.New("not in this phase")
 )
 

@@ -48,6 +48,9 @@ type statementKey struct {
 
 // NewRepository checks T against the pairs, which must be of one table, and returns a repository of it. It sends nothing to the database.
 func NewRepository[T any](db *sqlx.DB, member *switchover.Member, pairs ...Any) (*Repository[T], error) {
+	if db == nil || member == nil {
+		return nil, errors.New("repository: needs a database and a member: switchover.Join gives one")
+	}
 	m, err := newModel(reflect.TypeFor[T](), pairs)
 	if err != nil {
 		return nil, err

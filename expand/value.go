@@ -3,6 +3,7 @@ package expand
 import (
 	"database/sql/driver"
 	"fmt"
+	"reflect"
 
 	"github.com/tandem-go/tandem/switchover"
 )
@@ -63,12 +64,24 @@ func (p *Pair[O, N]) resolve(ph switchover.Phase, v Value[O, N]) (value N, diffe
 	forward, ferr := p.forwardCell(v.Old)
 	current, cerr := p.newOf(v)
 	if ferr != nil || cerr != nil || !p.equal(forward, current) {
-		difference = fmt.Sprintf("forward of old %v, new %v", v.Old.null.V, v.New.null.V)
+		difference = fmt.Sprintf("forward of old %v, new %v", shown(v.Old.null.V), shown(v.New.null.V))
 	}
 	if ph.ReadsNew() {
 		return current, difference, cerr
 	}
 	return forward, difference, ferr
+}
+
+// shown is a value for a message: what a pointer points at.
+func shown(v any) any {
+	r := reflect.ValueOf(v)
+	switch {
+	case r.Kind() != reflect.Pointer:
+		return v
+	case r.IsNil():
+		return "NULL"
+	}
+	return r.Elem().Interface()
 }
 
 func (p *Pair[O, N]) newOf(v Value[O, N]) (N, error) {
