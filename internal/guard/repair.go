@@ -36,8 +36,8 @@ func (s Spec) insertFunction() string {
 	}
 	if d.HasBackward() {
 		declare.WriteString(s.variables("omitted", d.Old))
-		fmt.Fprintf(&b, "%s  IF %s THEN\n    %s %s\n    RETURN NEW;\n  END IF;\n",
-			s.setOmitted(), s.oldOmitted(), assign(d.Old, d.BackwardSQL("NEW.")), stamped)
+		fmt.Fprintf(&b, "%s  IF %s THEN\n    %s %s\n%s    RETURN NEW;\n  END IF;\n",
+			s.setOmitted(), s.oldOmitted(), assign(d.Old, d.BackwardSQL("NEW.")), stamped, s.refuseLossy("INSERT"))
 	}
 	fmt.Fprintf(&b, "  %s\n", s.raiseLoss("INSERT"))
 	text := declare.String()
@@ -72,6 +72,9 @@ func (s Spec) updateFunction() string {
 	}
 	b.WriteString("  ELSE\n")
 	if d.HasBackward() {
+		if text := s.refuseLossy("UPDATE"); text != "" {
+			fmt.Fprintf(&b, "    %s\n%s", assign(d.Old, d.BackwardSQL("NEW.")), text)
+		}
 		fmt.Fprintf(&b, "    %s\n", s.rewrite(d.Old, d.BackwardSQL))
 	} else {
 		fmt.Fprintf(&b, "    %s\n", s.raiseLoss("UPDATE"))
@@ -89,6 +92,14 @@ func (s Spec) actionFunction(mode Mode) string {
 		body = "  " + assign(d.Old, d.BackwardSQL("NEW.")) + "\n" + body
 	}
 	return s.function(onAction, "", body+"  RETURN NEW;\n")
+}
+
+// refuseLossy raises where forward does not lead back to the new value: old, which NEW has been given, cannot hold it.
+func (s Spec) refuseLossy(operation string) string {
+	if s.Definition.Identity() || !s.Definition.HasForward() {
+		return ""
+	}
+	return fmt.Sprintf("    %s\n    IF %s THEN\n      %s\n    END IF;\n", s.setWant(), s.newDiffers(), s.raiseLoss(operation))
 }
 
 // rewrite sets the target columns from the others, with a fresh stamp.

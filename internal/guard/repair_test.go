@@ -106,3 +106,22 @@ func TestRepairWithoutBackward(t *testing.T) {
 		{name: "update both", sql: `UPDATE app."Items" SET price = 3, price_cents = 300`, rows: []string{"1|a|3|300|2"}, stray: "update"},
 	})
 }
+
+// With a way back that is not exact, a stray's new value that old cannot hold is refused, as it is by the wrappers.
+func TestRepairLossy(t *testing.T) {
+	t.Parallel()
+	d := rename()
+	d.Types, d.Forward, d.Backward = []string{"text"}, []string{"upper({user_name})"}, []string{"lower({full_name})"}
+	for name, triggered := range map[string]string{"plain": "", "triggered": `; CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+		CREATE TRIGGER f BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION f()`} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			newBed(t, usersSQL+triggered, d, guard.Repair).run(t, []deed{
+				{name: "insert new", sql: `INSERT INTO users (id, full_name) VALUES (3, 'CY')`, rows: []string{ada, bob, "3|cy|CY|2"}, stray: "insert"},
+				{name: "insert lossy new", sql: `INSERT INTO users (id, full_name) VALUES (3, 'Cy')`, err: pg.WouldLose},
+				{name: "update new", sql: `UPDATE users SET full_name = 'EVE' WHERE id = 1`, rows: []string{"1|eve|EVE|2", bob}, stray: "update"},
+				{name: "update lossy new", sql: `UPDATE users SET full_name = 'Eve' WHERE id = 1`, err: pg.WouldLose},
+			})
+		})
+	}
+}
