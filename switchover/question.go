@@ -1,0 +1,202 @@
+package switchover
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/tandem-go/tandem/internal/catalog"
+	"github.com/tandem-go/tandem/internal/ident"
+	"github.com/tandem-go/tandem/internal/pair"
+	"github.com/tandem-go/tandem/internal/pg"
+	"github.com/tandem-go/tandem/internal/state"
+)
+
+// The questions, in the order of the phases. Each adds the gates that it finds closed.
+
+func (a *asker) columns(context.Context) error {
+	for _, line := range a.table.Missing(a.m.Definition) {
+		a.add(false, "columns", "%s", line)
+	}
+	for _, name := range append(a.m.Definition.New, a.m.Definition.Stamp) {
+		if c := a.table.Column(name); c != nil && c.NotNull {
+			a.add(false, "columns", "column %s is NOT NULL: an old binary's INSERT would fail; ALTER COLUMN ... DROP NOT NULL", ident.Quote(name))
+		}
+	}
+	return nil
+}
+
+func (a *asker) guard(ctx context.Context) error {
+	missing, err := catalog.Unguarded(ctx, a.db, a.table, a.m.Definition, a.m.Guard)
+	if missing != "" {
+		a.add(false, "guard", "%s", missing)
+	}
+	return err
+}
+
+func (a *asker) members(ctx context.Context) error {
+	list, err := state.Members(ctx, a.db)
+	if err != nil {
+		return err
+	}
+	for _, m := range list {
+		silent := time.Duration(m.Silent * float64(time.Second))
+		if silent < a.o.Lease && m.Epochs[a.m.Name] != a.m.Epoch {
+			a.add(true, "members", "%s has not acknowledged %s (seen %s ago): an operation of an earlier phase may still run there", m, a.m.Phase, silent.Round(time.Second))
+		}
+	}
+	return nil
+}
+
+func (a *asker) passes(ctx context.Context) error {
+	passes, err := state.Passes(ctx, a.db, a.m.Name)
+	if err != nil {
+		return err
+	}
+	backfilled, verified := passes["copy"], passes["verify"]
+	switch {
+	case backfilled.Kind == "":
+		a.add(false, "backfill", "not started: run backfill.Run")
+	case backfilled.FinishedAt == nil:
+		a.add(false, "backfill", "%d of about %d rows, last heard of at %s: let backfill.Run finish", backfilled.Rows, backfilled.Total, backfilled.UpdatedAt.Format(time.TimeOnly))
+	}
+	switch {
+	case verified.FinishedAt == nil:
+		a.add(true, "verify", "not done: run backfill.Verify")
+	case verified.Differences > 0:
+		a.add(true, "verify", "%d rows differ, listed in tandem.mismatch: repair them and run backfill.Verify again", verified.Differences)
+	case backfilled.WrittenAt != nil && verified.StartedAt.Before(*backfilled.WrittenAt):
+		a.add(true, "verify", "older than the backfill: run backfill.Verify again")
+	}
+	return nil
+}
+
+func (a *asker) dirty(context.Context) error {
+	if a.count.Dirty > 0 {
+		a.add(false, "dirty", "%d rows of strays wait for conversion: run backfill.Sweep", a.count.Dirty)
+	}
+	return nil
+}
+
+func (a *asker) badRows(context.Context) error {
+	if a.count.BadRows > 0 {
+		a.add(false, "bad-rows", "%d rows do not convert, listed in tandem.bad_row: mend them and run backfill.Run again", a.count.BadRows)
+	}
+	return nil
+}
+
+func (a *asker) strays(context.Context) error {
+	if s := a.count.StraySilent; s != nil && time.Duration(*s*float64(time.Second)) < a.o.Quiet {
+		ago := time.Duration(*s * float64(time.Second)).Round(100 * time.Millisecond)
+		a.add(true, "strays", "%s wrote around the wrappers %s ago; quiet time is %s: deploy it with the wrappers or stop it", a.count.LastStray, ago, a.o.Quiet)
+	}
+	return nil
+}
+
+func (a *asker) twins(ctx context.Context) error {
+	twins, err := catalog.Twins(ctx, a.db, a.table, a.m.Definition)
+	for _, w := range twins {
+		if !w.Ready {
+			a.add(true, "twins", "%s %s has no valid twin on %s: run expand.ApplyTwins", w.Kind, ident.Quote(w.Of), ident.List("", a.m.Definition.New))
+		}
+	}
+	return err
+}
+
+func (a *asker) statistics(ctx context.Context) error {
+	ok, err := catalog.Analyzed(ctx, a.db, a.table, a.m.Definition.New)
+	if err == nil && !ok {
+		a.add(true, "statistics", "the planner knows nothing of %s: run ANALYZE %s (expand.ApplyTwins does)", ident.List("", a.m.Definition.New), a.table)
+	}
+	return err
+}
+
+func (a *asker) reversed(context.Context) error {
+	if a.m.Guard == "reverse" {
+		a.add(false, "reversed", "the way back from Contract is not finished: run backfill.Run with Reverse, then contract.Apply with Restore")
+	}
+	return nil
+}
+
+func (a *asker) soak(context.Context) error {
+	since := time.Duration(a.m.Since * float64(time.Second))
+	if since < a.o.Soak {
+		a.add(true, "soak", "in %s for %s, soak time is %s: wait", a.m.Phase, since.Round(100*time.Millisecond), a.o.Soak)
+	}
+	return nil
+}
+
+func (a *asker) differences(context.Context) error {
+	if a.count.Mismatches > 0 {
+		a.add(true, "differences", "reads saw %d rows differ in this phase, listed in tandem.mismatch: find out why", a.count.Mismatches)
+	}
+	return nil
+}
+
+// relaxed lists what old still has and may not keep once it is not written any more: a default that nobody meant, rules and unique values that are of yesterday.
+func (a *asker) relaxed(ctx context.Context) error {
+	var kept []string
+	for _, name := range a.m.Definition.Old {
+		c := a.table.Column(name)
+		if c != nil && c.NotNull {
+			kept = append(kept, "NOT NULL")
+		}
+		if c != nil && c.Default != "" {
+			kept = append(kept, "its default")
+		}
+	}
+	for _, list := range []func(context.Context, sqlx.QueryerContext, *catalog.Table, pair.Definition) ([]catalog.Taken, error){catalog.Rules, catalog.Uniques} {
+		taken, err := list(ctx, a.db, a.table, a.m.Definition)
+		if err != nil {
+			return err
+		}
+		for _, t := range taken {
+			kept = append(kept, ident.Quote(t.Name))
+		}
+	}
+	if len(kept) > 0 {
+		a.add(false, "relaxed", "%s still has %s, which would refuse or mislead writes that leave it out: run contract.Apply with Relax",
+			ident.List("", a.m.Definition.Old), strings.Join(kept, ", "))
+	}
+	return nil
+}
+
+// defaulted asks after a default that nobody could convert: contract.Apply with Finish does so only where there is a SQL forward.
+func (a *asker) defaulted(context.Context) error {
+	for _, name := range a.m.Definition.New {
+		if c := a.table.Column(name); a.m.Relaxed.Default != "" && c != nil && c.Default == "" {
+			a.add(true, "default", "old had DEFAULT %s, new has none: run contract.Apply with Finish, or, where only Go converts, ALTER TABLE %s ALTER COLUMN %s SET DEFAULT ...",
+				a.m.Relaxed.Default, a.table, ident.Quote(name))
+		}
+	}
+	return nil
+}
+
+func (a *asker) dependents(ctx context.Context) error {
+	list, err := catalog.Dependents(ctx, a.db, a.table, a.m.Definition)
+	for _, d := range list {
+		if d.Blocks {
+			a.add(false, "dependents", "%s", d)
+		} else {
+			a.add(true, "mentions", "%s", d)
+		}
+	}
+	return err
+}
+
+// unstamped reads the whole table, under ACCESS SHARE: dropping old would lose what only old holds.
+func (a *asker) unstamped(ctx context.Context) error {
+	var n int64
+	d := a.m.Definition
+	err := a.db.GetContext(ctx, &n, `SELECT count(*) FROM (SELECT FROM `+d.Table.SQL()+` WHERE `+ident.Quote(d.Stamp)+` IS NULL LIMIT 1000) x`)
+	if err != nil {
+		return fmt.Errorf("unstamped rows of %s: %w", a.table, pg.Cause(ctx, err))
+	}
+	if n > 0 {
+		a.add(false, "unstamped", "%d rows (counted to 1000) have no stamp, only their old value is right: run backfill.Run", n)
+	}
+	return nil
+}
