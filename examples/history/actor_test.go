@@ -39,8 +39,10 @@ func (a *actor) value() string {
 	return fmt.Sprintf("%s %d", a.name, a.n)
 }
 
-func (a *actor) pause(ctx context.Context) {
-	_ = pg.Sleep(ctx, time.Duration(a.rng.ExpFloat64()*float64(5*time.Millisecond)))
+func (a *actor) pause(ctx context.Context) { a.pauseFor(ctx, 5*time.Millisecond) }
+
+func (a *actor) pauseFor(ctx context.Context, mean time.Duration) {
+	_ = pg.Sleep(ctx, time.Duration(a.rng.ExpFloat64()*float64(mean)))
 }
 
 func now() int64 { return time.Now().UnixNano() }
@@ -157,7 +159,7 @@ func (a *actor) zombie(ctx context.Context, m *switchover.Member) {
 		ID       int64                        `db:"id"`
 		FullName expand.Value[string, string] `db:"full_name"`
 	}
-	for ; ctx.Err() == nil && (a.forEver || a.rng.IntN(100) > 0); a.pause(ctx) {
+	for ; ctx.Err() == nil && (a.forEver || a.rng.IntN(100) > 0); a.pauseFor(ctx, seldom/2) {
 		key := a.key()
 		if a.rng.IntN(2) == 0 {
 			a.write(key, func(v string) error {
@@ -183,9 +185,12 @@ func (a *actor) zombie(ctx context.Context, m *switchover.Member) {
 	}
 }
 
+// seldom is the mean pause of programs beside the wrappers: those that only Go converts hold up the operator until they are swept.
+const seldom = 60 * time.Millisecond
+
 // raw writes one column and knows nothing of the pair.
 func (a *actor) raw(ctx context.Context, column string) {
-	for ; ctx.Err() == nil; a.pause(ctx) {
+	for ; ctx.Err() == nil; a.pauseFor(ctx, seldom) {
 		key := a.key()
 		a.write(key, func(v string) (err error) {
 			if column == "user_name" {
