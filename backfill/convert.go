@@ -10,7 +10,6 @@ import (
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
 
-	"github.com/tandem-go/tandem/internal/pg"
 	"github.com/tandem-go/tandem/internal/state"
 )
 
@@ -57,43 +56,17 @@ func (b *batch) key(i int) []string {
 	return out
 }
 
-// every is each n-th row from the i-th on.
-func (b *batch) every(i, n int) *batch {
-	out := &batch{keys: make([][]string, len(b.keys))}
-	for ; i < b.len(); i += n {
-		out.addKey(b.key(i))
+// copyInGo reads a stripe, converts it, and writes back what has not changed meanwhile, together with the position.
+func (r *runner) copyInGo(ctx context.Context, pos, next state.Position) (written int64, err error) {
+	b, err := r.task.readBatch(ctx, r.db, r.task.readSQL(pos.Low != nil, pos.Stripe, pos.Stripes), window(pos)...)
+	if err != nil {
+		return 0, err
 	}
-	return out
+	return r.commit(ctx, b, next)
 }
 
-// readKeys reads which rows of a window are still to be done, in the order of the table.
-func (k *task) readKeys(ctx context.Context, q sqlx.QueryerContext, pos state.Position) (*batch, error) {
-	return k.read(ctx, q, false, k.keysSQL(pos.Low != nil), window(pos)...)
-}
-
-// convert reads the rows of the keys and converts them; where SQL converts, the keys are all.
-func (r *runner) convert(ctx context.Context, keys *batch) (b *batch, err error) {
-	if r.task.exprs != nil || keys.len() == 0 {
-		return keys, nil
-	}
-	err = pg.InTx(ctx, r.db, pg.Settings{ByIndex: true}, func(ctx context.Context, tx *sqlx.Tx) error {
-		b, err = r.task.read(ctx, tx, true, r.task.readSQL(), keys.keyArgs()...)
-		return err
-	})
-	return b, err
-}
-
-// keyArgs are the arguments for task.keyArrays.
-func (b *batch) keyArgs() []any {
-	args := make([]any, 0, len(b.keys)+2)
-	for _, column := range b.keys {
-		args = append(args, pq.Array(column))
-	}
-	return args
-}
-
-// read reads rows: keys, or keys with values, which it converts.
-func (k *task) read(ctx context.Context, q sqlx.QueryerContext, values bool, text string, args ...any) (*batch, error) {
+// readBatch reads rows as readSQL selects them, and converts them.
+func (k *task) readBatch(ctx context.Context, q sqlx.QueryerContext, text string, args ...any) (*batch, error) {
 	rows, err := q.QueryContext(ctx, text, args...)
 	if err != nil {
 		return nil, err
@@ -106,7 +79,7 @@ func (k *task) read(ctx context.Context, q sqlx.QueryerContext, values bool, tex
 		for i := range key {
 			to = append(to, &key[i])
 		}
-		if !values {
+		if k.exprs != nil {
 			if err := rows.Scan(to...); err != nil {
 				return nil, err
 			}
@@ -161,7 +134,10 @@ func safely[T any](convert func() (T, error)) (out T, err error) {
 func (k *task) writeBack(ctx context.Context, tx *sqlx.Tx, b *batch) (int64, error) {
 	var written int64
 	if b.len() > 0 {
-		args := b.keyArgs()
+		args := make([]any, 0, len(b.keys)+2)
+		for _, column := range b.keys {
+			args = append(args, pq.Array(column))
+		}
 		var text string
 		if k.exprs != nil {
 			text = k.updateKeysSQL()

@@ -20,7 +20,15 @@ func refused(err error) bool {
 
 // halve copies a stripe of which the server refused some row: part by part, each in a transaction of its own, until the refused rows stand alone and are set aside.
 // What is copied has a stamp, so a crash on the way repeats nothing.
-func (r *runner) halve(ctx context.Context, pos, next state.Position, b *batch) error {
+func (r *runner) halve(ctx context.Context, pos, next state.Position) error {
+	var b *batch
+	err := r.retry(ctx, func(ctx context.Context) (err error) {
+		b, err = r.task.readBatch(ctx, r.db, r.task.readSQL(pos.Low != nil, pos.Stripe, pos.Stripes), window(pos)...)
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	if err := r.divide(ctx, pos, b); err != nil {
 		return err
 	}
@@ -69,7 +77,7 @@ func (r *runner) checkBad() error {
 
 // commit writes a batch and the position behind it.
 func (r *runner) commit(ctx context.Context, b *batch, next state.Position) (written int64, err error) {
-	err = pg.InTx(ctx, r.db, pg.Settings{LockTimeout: lockTimeout, AsyncCommit: true, ByIndex: true}, func(ctx context.Context, tx *sqlx.Tx) error {
+	err = pg.InTx(ctx, r.db, pg.Settings{LockTimeout: lockTimeout, AsyncCommit: true}, func(ctx context.Context, tx *sqlx.Tx) error {
 		if written, err = r.task.writeBack(ctx, tx, b); err != nil {
 			return err
 		}

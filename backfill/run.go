@@ -179,8 +179,13 @@ func (r *runner) pass(ctx context.Context) error {
 		} else if pos.Stripes != r.o.Stripes {
 			pos.Stripe, pos.Stripes = 0, r.o.Stripes // begun with other stripes: what is done has a stamp
 		}
-		if err := r.window(ctx, &pos); err != nil {
-			return at(pos, err)
+		for pos.Stripe < pos.Stripes {
+			if err := r.stripe(ctx, &pos); err != nil {
+				return at(pos, err)
+			}
+			if err := r.pause(ctx); err != nil {
+				return at(pos, err)
+			}
 		}
 		pos.Passed += int64(r.o.Window)
 		if equal(pos.High, pos.End) {
@@ -190,58 +195,49 @@ func (r *runner) pass(ctx context.Context) error {
 	}
 }
 
-// window copies the rows of one window that are still to be done, in stripes: neighbours in the table go to different stripes, so that each page gives every stripe
-// its share.
-func (r *runner) window(ctx context.Context, pos *state.Position) error {
-	if pos.Stripe == pos.Stripes {
-		return nil
-	}
-	var rows *batch
-	err := r.retry(ctx, func(ctx context.Context) (err error) {
-		rows, err = r.task.readKeys(ctx, r.db, *pos)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if rows.len() == 0 {
-		pos.Stripe = pos.Stripes - 1
-	}
-	for first := pos.Stripe; pos.Stripe < pos.Stripes; {
-		if err := r.stripe(ctx, pos, rows.every(pos.Stripe-first, pos.Stripes-first)); err != nil {
-			return err
-		}
-		if err := r.pause(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// stripe runs one transaction: the rows, and the position behind them. The commit is asynchronous: a crash loses rows and position together, so nothing is
-// skipped.
-func (r *runner) stripe(ctx context.Context, pos *state.Position, keys *batch) error {
+// stripe runs one transaction: the rows, and the position behind them.
+func (r *runner) stripe(ctx context.Context, pos *state.Position) error {
 	next := *pos
 	next.Stripe++
-	var b *batch
+	batch := r.copyInServer
+	if r.task.exprs == nil {
+		batch = r.copyInGo
+	}
+	var written int64
 	err := r.retry(ctx, func(ctx context.Context) (err error) {
-		b, err = r.convert(ctx, keys)
+		written, err = batch(ctx, *pos, next)
 		return err
 	})
-	if err != nil {
-		return err
+	if refused(err) {
+		written, err = 0, r.halve(ctx, *pos, next)
 	}
-	if err := r.part(ctx, next, b); refused(err) {
-		err = r.halve(ctx, *pos, next, b)
-		if err != nil {
-			return err
-		}
-	} else if err != nil {
+	if err != nil {
 		return err
 	}
 	*pos = next
+	r.claim.Moved(next, r.claim.Rows+written)
+	r.res.Rows += written
+	if err := r.checkBad(); err != nil {
+		return err
+	}
 	r.o.Progress(r.meter.at(min(pos.Passed+int64(r.o.Window)*int64(pos.Stripe)/int64(pos.Stripes), r.claim.Total)))
 	return nil
+}
+
+// copyInServer is one UPDATE. The commit is asynchronous: a crash loses rows and position together, so nothing is skipped.
+func (r *runner) copyInServer(ctx context.Context, pos, next state.Position) (written int64, err error) {
+	text := r.task.updateSQL(pos.Low != nil, pos.Stripe, pos.Stripes)
+	err = pg.InTx(ctx, r.db, pg.Settings{LockTimeout: lockTimeout, AsyncCommit: true}, func(ctx context.Context, tx *sqlx.Tx) error {
+		res, err := tx.ExecContext(ctx, text, window(pos)...)
+		if err != nil {
+			return err
+		}
+		if written, err = res.RowsAffected(); err != nil {
+			return err
+		}
+		return r.claim.Save(ctx, tx, next, r.claim.Rows+written)
+	})
+	return written, err
 }
 
 // finish notes that the pass is complete, by a synchronous commit, and which bad rows are bad no more.

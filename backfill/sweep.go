@@ -59,7 +59,7 @@ func (r *runner) sweep(ctx context.Context, limit int) (taken int64, err error) 
 			return err
 		}
 		// Locked, so that what is read is still so when it is written; a key may be on the list more than once.
-		b, err := k.read(ctx, tx, true, "SELECT "+k.readColumns()+" FROM "+k.from()+" WHERE "+k.todo+" AND EXISTS (SELECT FROM tandem.dirty b WHERE b.id = ANY ($1) AND "+
+		b, err := k.readBatch(ctx, tx, k.readColumns()+" FROM "+k.from()+" WHERE "+k.todo+" AND EXISTS (SELECT FROM tandem.dirty b WHERE b.id = ANY ($1) AND "+
 			k.keyIs("b.key")+")"+k.orderBy("")+" FOR NO KEY UPDATE OF t", pq.Array(ids))
 		if err != nil {
 			return err

@@ -97,6 +97,21 @@ func (k *task) between(low bool) string {
 	return out
 }
 
+// inStripe spreads the rows of a window over the stripes: an integer key by its low bits, so that each page gives each stripe its share;
+// any other key by a hash of its text.
+func (k *task) inStripe(stripe, stripes int) string {
+	if stripes == 1 {
+		return "true"
+	}
+	key := "t." + ident.Quote(k.d.Key[len(k.d.Key)-1])
+	switch k.types[len(k.types)-1] {
+	case "smallint", "integer", "bigint":
+	default:
+		key = "hashtext((" + strings.Join(ident.QuoteAll("t.", k.d.Key), "::text || ' ' || ") + "::text))"
+	}
+	return fmt.Sprintf("(%s & %d) = %d", key, stripes-1, stripe)
+}
+
 // lastKeySQL finds where the pass ends; max() does not exist for every type of key.
 func (k *task) lastKeySQL() string {
 	return "SELECT " + k.keyText() + " FROM " + k.from() + k.orderBy(" DESC") + " LIMIT 1"
@@ -111,13 +126,13 @@ func (k *task) windowSQL(low bool) string {
 	return "SELECT " + k.keyText() + " FROM " + k.from() + " WHERE " + k.between(low) + k.orderBy("") + fmt.Sprintf(" OFFSET $%d LIMIT 1", n+1)
 }
 
-// keysSQL reads the keys of a window's rows that are still to be done, in the order in which they lie in the table.
-func (k *task) keysSQL(low bool) string {
-	return "SELECT " + k.keyText() + " FROM " + k.from() + " WHERE " + k.between(low) + " AND " + k.todo + " ORDER BY t.ctid"
+// updateSQL copies one stripe inside the server. The expression is on the target row, so PostgreSQL evaluates it again when a
+// concurrent write came first; the stamp then excludes the row.
+func (k *task) updateSQL(low bool, stripe, stripes int) string {
+	return "UPDATE " + k.from() + " SET " + k.sets() + " WHERE " + k.between(low) + " AND " + k.inStripe(stripe, stripes) + " AND " + k.todo
 }
 
-// updateKeysSQL copies rows inside the server. The expression is on the target row, so PostgreSQL evaluates it again when a concurrent write came
-// first; the stamp then excludes the row. Parameters: an array for each key column.
+// updateKeysSQL is updateSQL for rows that are named by their keys: an array for each key column.
 func (k *task) updateKeysSQL() string {
 	arrays, names, same := k.keyArrays()
 	return fmt.Sprintf("UPDATE %s SET %s FROM unnest(%s) AS v(%s) WHERE %s AND %s", k.from(), k.sets(), arrays, names, same, k.todo)
@@ -142,15 +157,17 @@ func (k *task) keyArrays() (arrays, names, same string) {
 	return strings.Join(a, ", "), strings.Join(n, ", "), strings.Join(s, " AND ")
 }
 
-// readSQL reads rows for a conversion in Go: key, source as text and as it is. Parameters: an array for each key column.
-func (k *task) readSQL() string {
-	arrays, names, same := k.keyArrays()
-	return fmt.Sprintf("SELECT %s FROM %s, unnest(%s) AS v(%s) WHERE %s AND %s", k.readColumns(), k.from(), arrays, names, same, k.todo)
+// readSQL reads one stripe for writeBack: key, and for a conversion in Go the source as text and as it is.
+func (k *task) readSQL(low bool, stripe, stripes int) string {
+	return k.readColumns() + " FROM " + k.from() + " WHERE " + k.between(low) + " AND " + k.inStripe(stripe, stripes) + " AND " + k.todo
 }
 
 func (k *task) readColumns() string {
+	if k.exprs != nil {
+		return "SELECT " + k.keyText()
+	}
 	source := "t." + ident.Quote(k.source[0])
-	return k.keyText() + ", " + source + "::text, " + source
+	return "SELECT " + k.keyText() + ", " + source + "::text, " + source
 }
 
 // writeBackSQL writes converted values where the row is still as it was read: its source has the same text and it is still to be done. Parameters: an array for each

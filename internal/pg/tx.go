@@ -16,7 +16,6 @@ type Settings struct {
 	LockTimeout      time.Duration
 	StatementTimeout time.Duration
 	AsyncCommit      bool // synchronous_commit = off
-	ByIndex          bool // no sequential scan, hash or merge join: for statements that name a few thousand rows of a large table by their keys
 }
 
 // InTx runs fn in a transaction and commits it; any error of fn rolls it back.
@@ -44,15 +43,13 @@ func (s Settings) apply(ctx context.Context, tx *sqlx.Tx) error {
 		async = "off"
 	}
 	lock, statement := millis(s.LockTimeout), millis(s.StatementTimeout)
-	if lock == "" && statement == "" && async == "" && !s.ByIndex {
+	if lock == "" && statement == "" && async == "" {
 		return nil
 	}
 	_, err := tx.ExecContext(ctx, `
 		SELECT CASE WHEN $1 <> '' THEN set_config('lock_timeout', $1, true) END,
 		       CASE WHEN $2 <> '' THEN set_config('statement_timeout', $2, true) END,
-		       CASE WHEN $3 <> '' THEN set_config('synchronous_commit', $3, true) END,
-		       CASE WHEN $4 THEN set_config('enable_seqscan', 'off', true) || set_config('enable_hashjoin', 'off', true) || set_config('enable_mergejoin', 'off', true) END`,
-		lock, statement, async, s.ByIndex)
+		       CASE WHEN $3 <> '' THEN set_config('synchronous_commit', $3, true) END`, lock, statement, async)
 	return err
 }
 
