@@ -29,7 +29,8 @@ type Options struct {
 	Progress func(Progress) // called after each statement, from Run's goroutine; defaults to none
 }
 
-// The defaults are the best of the measurements on PostgreSQL 15 and 18 that the package doc shows: 5,000 rows a statement.
+// The defaults make statements of 5,000 rows. By BenchmarkBackfill on PostgreSQL 15 16 stripes of 80,000 let the heap grow by 27 % instead of 35 %, and the window is
+// read twice as often.
 const (
 	defaultWindow  = 40_000
 	defaultStripes = 8
