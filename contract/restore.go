@@ -37,7 +37,8 @@ func (w *work) restore(ctx context.Context) ([]expand.Step, error) {
 	last := expand.Step{Name: "note it", Lock: "none", Why: "old is whole again"}
 	if w.reversing() {
 		last = expand.Step{Name: "repair guard", Lock: "ACCESS EXCLUSIVE", Why: "old is whole again: strays may write it, and the triggers that only reject go",
-			SQL: guard.Install(w.table.Spec(w.d), guard.Repair)}
+			// the strongest lock first: a transaction that has read and then writes would deadlock with one that is made stronger on the way
+			SQL: append([]string{"LOCK TABLE " + w.d.Table.SQL() + " IN ACCESS EXCLUSIVE MODE"}, guard.Install(w.table.Spec(w.d), guard.Repair)...)}
 	}
 	if len(steps) == 0 && len(last.SQL) == 0 {
 		return nil, nil
