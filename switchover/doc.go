@@ -25,6 +25,14 @@
 // Package internal/model is this as a state machine, explored to the last of some 750,000 states. The tests of examples/history let fleets of well-behaved members, zombies, old
 // binaries and lost connections run through all phases forth and back, and check that every row is linearizable.
 //
+// # Poolers and standbys
+//
+// Everything works through PgBouncer in transaction mode: settings and locks last for a transaction, members poll, and nothing is kept in a session. lib/pq then needs
+// binary_parameters=yes: without it a pooler can run another client's statement in place of ours. Doctor finds that by what the server answers, and Join refuses with ErrMixedUp.
+//
+// Members join on the primary, for they write. A repository on a standby with such a member reads by the reader's rule at any lag: each value was current once. The two
+// ends are the limit: a standby that has not replayed the new columns refuses a read with 42703, and from Complete on, where only new is read, the standby must have replayed the backfill.
+//
 // # The ways back
 //
 // Revert flips the phase, at once and at any time up to Switch. From Contract it makes every writer write both columns again; then

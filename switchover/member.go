@@ -68,12 +68,15 @@ type Member struct {
 const differenceBuffer = 256
 
 // Join is the startup hook: it installs the state schema where that is missing, registers this instance, reads the phases, and
-// starts the goroutine that refreshes them. It takes no lock on application tables. ctx bounds the joining only. Errors: the
-// state schema is newer than this library, or missing and the role may not create it; the connection.
+// starts the goroutine that refreshes them. It takes no lock on application tables. ctx bounds the joining only. Errors: ErrMixedUp, or another that Doctor
+// found; the state schema is newer than this library, or missing and the role may not create it; the connection.
 func Join(ctx context.Context, db *sqlx.DB, o JoinOptions) (*Member, error) {
 	o, err := o.withDefaults()
 	if err != nil {
 		return nil, fmt.Errorf("join: %w", err)
+	}
+	if err := examine(ctx, db); err != nil {
+		return nil, fmt.Errorf("join as %s: %w", o.Service, err)
 	}
 	if err := state.Install(ctx, db); err != nil {
 		return nil, fmt.Errorf("join as %s: %w", o.Service, err)
