@@ -42,6 +42,9 @@ func (a *actor) value() string {
 func (a *actor) pause(ctx context.Context) { a.pauseFor(ctx, 5*time.Millisecond) }
 
 func (a *actor) pauseFor(ctx context.Context, mean time.Duration) {
+	if a.forEver { // without a guard they are to do as much harm as they can
+		mean = 3 * time.Millisecond
+	}
 	_ = pg.Sleep(ctx, time.Duration(a.rng.ExpFloat64()*float64(mean)))
 }
 
