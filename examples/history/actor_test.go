@@ -240,7 +240,7 @@ func (a *actor) cut(ctx context.Context, m *switchover.Member, open func(c *pgte
 			if err := users.In(tx).Update(ctx, &user{key, v}); err != nil {
 				return errors.Join(err, tx.Rollback())
 			}
-			network.At = network.Sent() + 1
+			network.Next()
 			return tx.Commit()
 		})
 	}

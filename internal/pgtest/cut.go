@@ -19,10 +19,14 @@ type Cut struct {
 	At    int64 // the message that it breaks at, from 1 on; 0: never
 	After bool  // the server has carried the message out, and its answer is lost; false: the server never sees the message
 	sent  atomic.Int64
+	next  atomic.Int64 // besides At, set while the connections are in use
 }
 
 // Sent is how many messages were sent.
 func (c *Cut) Sent() int64 { return c.sent.Load() }
+
+// Next makes it break at the next message.
+func (c *Cut) Next() { c.next.Store(c.Sent() + 1) }
 
 // Reached tells whether it has broken.
 func (c *Cut) Reached() bool { return c.At > 0 && c.Sent() >= c.At }
@@ -71,7 +75,7 @@ type cutConn struct {
 }
 
 func (c *cutConn) Write(b []byte) (int, error) {
-	if c.cut.sent.Add(1) != c.cut.At {
+	if n := c.cut.sent.Add(1); n != c.cut.At && n != c.cut.next.Load() {
 		return c.Conn.Write(b)
 	}
 	if c.cut.After {
