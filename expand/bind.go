@@ -21,7 +21,8 @@ type binding interface {
 // columnReader turns storedColumns into a field, row after row.
 type columnReader interface {
 	destinations(to []any) []any
-	finish(field any) (difference string, err error)
+	// finish fills the field by the reader's rule of a phase, which need not be that of the next row.
+	finish(ph switchover.Phase, field any) (seen, error)
 }
 
 func (p *Pair[O, N]) bind(field reflect.Type) (binding, error) {
@@ -89,13 +90,13 @@ func (r *rowReader[O, N]) destinations(to []any) []any {
 	}
 }
 
-func (r *rowReader[O, N]) finish(field any) (string, error) {
-	v, difference, err := r.pair.resolve(r.phase, r.row)
+func (r *rowReader[O, N]) finish(ph switchover.Phase, field any) (seen, error) {
+	v, noticed, err := r.pair.resolve(ph, r.row)
 	if err != nil {
-		return "", err
+		return noticed, err
 	}
 	*field.(*N) = v //nolint:errcheck // bind has checked the field's type
-	return difference, nil
+	return noticed, nil
 }
 
 // Argument is a value of a pair in a filter; it becomes an argument for the column that the phase reads.

@@ -16,6 +16,7 @@ import (
 type Pinned[O, N any] struct {
 	pair        *Pair[O, N]
 	pin         switchover.Pin
+	release     bool // the pin is this one's own
 	write, read switchover.Phase
 	member      *switchover.Member
 }
@@ -29,8 +30,10 @@ func (p *Pair[O, N]) Pin(ctx context.Context, member *switchover.Member) (*Pinne
 	f, err := p.pinned(pin, member)
 	if err != nil {
 		pin.Release()
+		return nil, err
 	}
-	return f, err
+	f.release = true
+	return f, nil
 }
 
 // Do runs a statement written by hand, outside a transaction, in a pinned phase. If PostgreSQL refuses it because the phase has just moved on, fn runs once
@@ -44,7 +47,6 @@ func (p *Pair[O, N]) Do(ctx context.Context, member *switchover.Member, fn func(
 		if err != nil {
 			return err
 		}
-		f.pin = switchover.Pin{} // statement releases it
 		return fn(f)
 	})
 }
@@ -54,23 +56,23 @@ func (p *Pair[O, N]) In(tx *Tx) (*Pinned[O, N], error) {
 	if p.err != nil {
 		return nil, p.err
 	}
-	f, err := p.pinned(tx.pin, tx.member)
-	if f != nil {
-		f.pin = switchover.Pin{}
-	}
-	return f, err
+	return p.pinned(tx.pin, tx.member)
 }
 
 func (p *Pair[O, N]) pinned(pin switchover.Pin, member *switchover.Member) (*Pinned[O, N], error) {
-	write, read, err := pinnedPhase(pin, p.Name(), p.def.Fingerprint())
+	write, read, err := pinnedPhase(pin, p.def, p.Name(), p.def.Fingerprint())
 	if err != nil {
 		return nil, err
 	}
 	return &Pinned[O, N]{pair: p, pin: pin, write: write, read: read, member: member}, nil
 }
 
-// Release lets the phase move on.
-func (f *Pinned[O, N]) Release() { f.pin.Release() }
+// Release lets the phase move on; of a pair that Do or In has made it does nothing.
+func (f *Pinned[O, N]) Release() {
+	if f.release {
+		f.pin.Release()
+	}
+}
 
 // Phase is the pinned phase.
 func (f *Pinned[O, N]) Phase() switchover.Phase { return f.write }
@@ -121,17 +123,36 @@ func (f *Pinned[O, N]) Value(v N) (Value[O, N], error) {
 	return out, nil
 }
 
-// Read applies the reader's rule to what Select brought. A difference between old and new is reported under key, if one is given.
+// Read applies the reader's rule to what Select brought. A difference between old and new is reported under key, if one is given; without a key, a
+// Switch in which only a share of the keys is read from new answers with old.
 func (f *Pinned[O, N]) Read(v Value[O, N], key ...any) (N, error) {
-	value, difference, err := f.pair.resolve(f.read, v)
-	if difference != "" && len(key) > 0 {
-		text := make([]string, len(key))
-		for i, k := range key {
-			text[i] = fmt.Sprint(k)
+	ph := f.read
+	var text []string
+	if name := f.pair.Name(); len(key) > 0 && f.pin.Partial(name) {
+		if text = textOf(key); f.pin.ReadsNew(name, text) {
+			ph = switchover.Switch
 		}
-		f.member.Report(switchover.Difference{Migration: f.pair.Name(), Key: text, Detail: difference, Phase: f.read})
+	}
+	value, seen, err := f.pair.resolve(ph, v)
+	different := int64(0)
+	if seen.difference != "" {
+		different = 1
+	}
+	if seen.compared {
+		f.pin.Compared(f.pair.Name(), 1, different)
+	}
+	if seen.difference != "" && len(key) > 0 {
+		f.member.Report(switchover.Difference{Migration: f.pair.Name(), Key: textOf(key), Detail: seen.difference, Phase: ph})
 	}
 	return value, err
+}
+
+func textOf(key []any) []string {
+	text := make([]string, len(key))
+	for i, k := range key {
+		text[i] = fmt.Sprint(k)
+	}
+	return text
 }
 
 // notParam is what sqlx does not take in a parameter's name.

@@ -76,14 +76,20 @@ type queryer interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
+// view is what one operation sees: its phases, and the pin that they come from.
+type view struct {
+	phases
+	pin switchover.Pin
+}
+
 // run pins the phases, or takes the transaction's, and runs op in them.
-func (r *Repository[T]) run(ctx context.Context, what string, op func(ctx context.Context, q queryer, p phases) error) error {
+func (r *Repository[T]) run(ctx context.Context, what string, op func(ctx context.Context, q queryer, p view) error) error {
 	step := func(q queryer, pin switchover.Pin) error {
 		p, err := pinnedPhases(pin, r.model.pairs)
 		if err != nil {
 			return err
 		}
-		return op(ctx, q, p)
+		return op(ctx, q, view{p, pin})
 	}
 	var err error
 	if r.tx != nil {
@@ -118,8 +124,8 @@ func (r *Repository[T]) Get(ctx context.Context, key ...any) (T, error) {
 	if err != nil {
 		return out, fmt.Errorf("get from %s: %w", r.model.table, err)
 	}
-	err = r.run(ctx, "get from", func(ctx context.Context, q queryer, p phases) error {
-		text := r.text(statementKey{op: "get", phases: p}, func() string { return r.model.selectSQL(p) + r.model.whereKey(1) })
+	err = r.run(ctx, "get from", func(ctx context.Context, q queryer, p view) error {
+		text := r.text(statementKey{op: "get", phases: p.phases}, func() string { return r.model.selectSQL(p.phases) + r.model.whereKey(1) })
 		return r.one(ctx, q, p, &out, text, key)
 	})
 	return out, err
@@ -131,17 +137,17 @@ func (r *Repository[T]) Get(ctx context.Context, key ...any) (T, error) {
 // by their new value after backfill.Sweep.
 func (r *Repository[T]) Select(ctx context.Context, clause string, args ...any) ([]T, error) {
 	var out []T
-	err := r.run(ctx, "select from", func(ctx context.Context, q queryer, p phases) error {
+	err := r.run(ctx, "select from", func(ctx context.Context, q queryer, p view) error {
 		out = nil
-		text, err := r.model.clause(p, clause)
+		text, err := r.model.clause(p.phases, clause)
 		if err != nil {
 			return err
 		}
-		resolved, err := r.model.arguments(p, args)
+		resolved, err := r.model.arguments(p.phases, args)
 		if err != nil {
 			return err
 		}
-		head := r.text(statementKey{op: "select", phases: p}, func() string { return r.model.selectSQL(p) })
+		head := r.text(statementKey{op: "select", phases: p.phases}, func() string { return r.model.selectSQL(p.phases) })
 		return r.rows(ctx, q, p, head+" "+text, resolved, func() *T {
 			out = append(out, *new(T))
 			return &out[len(out)-1]
@@ -155,7 +161,7 @@ func (r *Repository[T]) Delete(ctx context.Context, key ...any) error {
 	if err := r.checkKey(key); err != nil {
 		return fmt.Errorf("delete from %s: %w", r.model.table, err)
 	}
-	return r.run(ctx, "delete from", func(ctx context.Context, q queryer, _ phases) error {
+	return r.run(ctx, "delete from", func(ctx context.Context, q queryer, _ view) error {
 		res, err := q.ExecContext(ctx, "DELETE FROM "+r.model.table.SQL()+r.model.whereKey(1), key...)
 		return affected(res, err)
 	})
@@ -169,7 +175,7 @@ func (r *Repository[T]) checkKey(key []any) error {
 }
 
 // one reads exactly one row into out.
-func (r *Repository[T]) one(ctx context.Context, q queryer, p phases, out *T, text string, args []any) error {
+func (r *Repository[T]) one(ctx context.Context, q queryer, p view, out *T, text string, args []any) error {
 	n := 0
 	err := r.rows(ctx, q, p, text, args, func() *T { n++; return out })
 	if err == nil && n == 0 {
@@ -179,13 +185,14 @@ func (r *Repository[T]) one(ctx context.Context, q queryer, p phases, out *T, te
 }
 
 // rows scans every row into what next returns, and reports rows whose columns differ.
-func (r *Repository[T]) rows(ctx context.Context, q queryer, p phases, text string, args []any, next func() *T) (err error) {
+func (r *Repository[T]) rows(ctx context.Context, q queryer, p view, text string, args []any, next func() *T) (err error) {
 	rows, err := q.QueryContext(ctx, text, args...)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	s := newScanner(r.model, p)
+	defer s.count()
 	for rows.Next() {
 		v := reflect.ValueOf(next()).Elem()
 		if err := rows.Scan(s.destinations(v)...); err != nil {

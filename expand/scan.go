@@ -15,17 +15,35 @@ import (
 // scanner fills the models of one query.
 type scanner struct {
 	model   *model
-	phases  phases
-	readers []columnReader
+	pin     switchover.Pin
+	readers []pairReader
 	to      []any
 }
 
-func newScanner(m *model, p phases) *scanner {
-	s := &scanner{model: m, phases: p, to: make([]any, 0, len(m.fields)+2*len(m.pairs))}
+// pairReader reads one pair in one phase and counts what it compares.
+type pairReader struct {
+	columnReader
+	name                string
+	phase               switchover.Phase
+	partial             bool // some keys are read as in Switch
+	compared, different int64
+}
+
+func newScanner(m *model, p view) *scanner {
+	s := &scanner{model: m, pin: p.pin, to: make([]any, 0, len(m.fields)+2*len(m.pairs)), readers: make([]pairReader, len(m.pairs))}
 	for i, b := range m.pairs {
-		s.readers = append(s.readers, b.read(p.read(i)))
+		ph := p.read(i)
+		s.readers[i] = pairReader{columnReader: b.read(ph), name: b.name, phase: ph, partial: p.pin.Partial(b.name)}
 	}
 	return s
+}
+
+// count tells the member what was compared.
+func (s *scanner) count() {
+	for i := range s.readers {
+		r := &s.readers[i]
+		s.pin.Compared(r.name, r.compared, r.different)
+	}
 }
 
 func address(v reflect.Value, f *field) any {
@@ -54,12 +72,21 @@ func (s *scanner) finish(v reflect.Value, report func(switchover.Difference)) er
 		if f.pair < 0 {
 			continue
 		}
-		difference, err := s.readers[f.pair].finish(address(v, f))
+		r := &s.readers[f.pair]
+		ph := r.phase
+		if r.partial && s.pin.ReadsNew(r.name, s.model.keyText(v)) {
+			ph = switchover.Switch
+		}
+		seen, err := r.finish(ph, address(v, f))
 		if err != nil {
 			return fmt.Errorf("row %v: %w", s.model.keyText(v), err)
 		}
-		if difference != "" {
-			report(switchover.Difference{Migration: s.model.pairs[f.pair].name, Key: s.model.keyText(v), Detail: difference, Phase: s.phases.read(f.pair)})
+		if seen.compared {
+			r.compared++
+		}
+		if seen.difference != "" {
+			r.different++
+			report(switchover.Difference{Migration: r.name, Key: s.model.keyText(v), Detail: seen.difference, Phase: ph})
 		}
 	}
 	return nil

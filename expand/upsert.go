@@ -27,8 +27,8 @@ func (r *Repository[T]) Upsert(ctx context.Context, row *T, conflict ...string) 
 			return fmt.Errorf("upsert into %s: no field for conflict column %s", r.model.table, ident.Quote(c))
 		}
 	}
-	return r.run(ctx, "upsert into", func(ctx context.Context, q queryer, p phases) error {
-		return r.upsert(ctx, q, p, row, conflict)
+	return r.run(ctx, "upsert into", func(ctx context.Context, q queryer, p view) error {
+		return r.upsert(ctx, q, p.phases, row, conflict)
 	})
 }
 

@@ -44,32 +44,39 @@ func (s Stamp) Value() (driver.Value, error) {
 	return int64(s), nil
 }
 
-// resolve is the reader's rule. The difference is empty where the two columns agree, or where only one of them counts.
-func (p *Pair[O, N]) resolve(ph switchover.Phase, v Value[O, N]) (value N, difference string, err error) {
+// seen is what a read noticed besides the value.
+type seen struct {
+	compared   bool   // both columns count, and the phase compares them
+	difference string // empty where they agree
+}
+
+// resolve is the reader's rule.
+func (p *Pair[O, N]) resolve(ph switchover.Phase, v Value[O, N]) (value N, s seen, err error) {
 	contracted := v.Stamp >= Stamp(switchover.Contract.Floor())
 	switch {
 	case ph == switchover.Complete || ph != switchover.Start && contracted:
 		value, err = p.newOf(v)
-		return value, "", err
+		return value, s, err
 	case ph == switchover.Start || v.Stamp == 0:
 		value, err = p.forwardCell(v.Old)
-		return value, "", err
+		return value, s, err
 	case ph == switchover.Contract: // a row of before the swap: both are right
 		value, err = p.newOf(v)
-		return value, "", err
+		return value, s, err
 	case !ph.Compares():
 		value, err = p.forwardCell(v.Old)
-		return value, "", err
+		return value, s, err
 	}
 	forward, ferr := p.forwardCell(v.Old)
 	current, cerr := p.newOf(v)
+	s.compared = true
 	if ferr != nil || cerr != nil || !p.equal(forward, current) {
-		difference = fmt.Sprintf("forward of old %v, new %v", shown(v.Old.null.V), shown(v.New.null.V))
+		s.difference = fmt.Sprintf("forward of old %v, new %v", shown(v.Old.null.V), shown(v.New.null.V))
 	}
 	if ph.ReadsNew() {
-		return current, difference, cerr
+		return current, s, cerr
 	}
-	return forward, difference, ferr
+	return forward, s, ferr
 }
 
 // shown is a value for a message: what a pointer points at.

@@ -20,8 +20,8 @@ func (r *Repository[T]) Insert(ctx context.Context, row *T) error {
 	if err := r.refuseNil("insert into", row); err != nil {
 		return err
 	}
-	return r.run(ctx, "insert into", func(ctx context.Context, q queryer, p phases) error {
-		return r.insert(ctx, q, p, []*T{row}, "")
+	return r.run(ctx, "insert into", func(ctx context.Context, q queryer, p view) error {
+		return r.insert(ctx, q, p.phases, []*T{row}, "")
 	})
 }
 
@@ -35,7 +35,7 @@ func (r *Repository[T]) InsertMany(ctx context.Context, rows []*T) error {
 		return r.InTx(ctx, nil, func(ctx context.Context, tx *Tx) error { return r.In(tx).InsertMany(ctx, rows) })
 	}
 	for chunk := range slices.Chunk(rows, limit) {
-		err := r.run(ctx, "insert into", func(ctx context.Context, q queryer, p phases) error { return r.insert(ctx, q, p, chunk, "") })
+		err := r.run(ctx, "insert into", func(ctx context.Context, q queryer, p view) error { return r.insert(ctx, q, p.phases, chunk, "") })
 		if err != nil {
 			return err
 		}
@@ -69,20 +69,20 @@ func (r *Repository[T]) UpdateColumns(ctx context.Context, row *T, columns ...st
 }
 
 func (r *Repository[T]) update(ctx context.Context, row *T, columns []string, key statementKey) error {
-	return r.run(ctx, "update", func(ctx context.Context, q queryer, p phases) error {
+	return r.run(ctx, "update", func(ctx context.Context, q queryer, p view) error {
 		v := reflect.ValueOf(row).Elem()
-		args, err := r.model.values(p, v, columns, make([]any, 0, len(r.model.fields)+2*len(r.model.pairs)))
+		args, err := r.model.values(p.phases, v, columns, make([]any, 0, len(r.model.fields)+2*len(r.model.pairs)))
 		if err != nil {
 			return err
 		}
 		n := len(args)
-		args, err = r.model.values(p, v, r.model.key, args)
+		args, err = r.model.values(p.phases, v, r.model.key, args)
 		if err != nil {
 			return err
 		}
-		key.phases = p
+		key.phases = p.phases
 		text := r.text(key, func() string {
-			return "UPDATE " + r.model.table.SQL() + " SET " + assignments(r.model.written(p, columns), 1) + r.model.whereKey(n+1)
+			return "UPDATE " + r.model.table.SQL() + " SET " + assignments(r.model.written(p.phases, columns), 1) + r.model.whereKey(n+1)
 		})
 		return affected(q.ExecContext(ctx, text, args...))
 	})

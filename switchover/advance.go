@@ -30,6 +30,8 @@ var ErrStep = errors.New("not the next step")
 var (
 	ErrUnknown   = state.ErrUnknown   // no migration of that name
 	ErrNoSchema  = state.ErrNoSchema  // the state schema is not installed
+	ErrOlder     = state.ErrOlder     // the state schema is older than this library
+	ErrLost      = state.ErrLost      // the migration's row is gone, its guard is not
 	ErrNewer     = state.ErrNewer     // the state schema is newer than this library
 	ErrOverlap   = state.ErrOverlap   // the pair shares a column with another migration that is under way
 	ErrRedeclare = state.ErrRedeclare // the declaration differs from the one the migration was started with
@@ -43,6 +45,8 @@ type Options struct {
 	Soak  time.Duration     // how long Switch, and then Contract, must have lasted; defaults to 10 minutes
 	Lease time.Duration     // a member silent for longer is not waited for; defaults to DefaultLease
 	Wait  bool              // wait until the gates open or ctx ends, instead of refusing; defaults to false
+
+	Canary Canary // how the reads of new begin when the step is to Switch; defaults to all keys at once
 
 	LockTimeout time.Duration // one try for a table lock; defaults to 200 ms
 	Attempts    int           // tries for it, with full jitter between them; defaults to 30
@@ -75,6 +79,10 @@ func (o Options) withDefaults() (Options, ddl.Options, error) {
 		if reason == "" {
 			return o, ddl.Options{}, fmt.Errorf("options: gate %q is waived without a reason", gate)
 		}
+	}
+	var err error
+	if o.Canary, err = o.Canary.withDefaults(); err != nil {
+		return o, ddl.Options{}, fmt.Errorf("options: %w", err)
 	}
 	locks, err := ddl.Options{LockTimeout: o.LockTimeout, Attempts: o.Attempts}.WithDefaults()
 	return o, locks, err
@@ -248,9 +256,23 @@ func move(ctx context.Context, db *sqlx.DB, was *state.Migration, to Phase, kind
 			if err := m.Move(ctx, tx, to, mode); err != nil {
 				return err
 			}
-			return state.Log(ctx, tx, state.Event{Migration: m.Name, Kind: kind, From: was.Phase, To: to, Actor: o.Actor, Waived: o.Waive})
+			return note(ctx, tx, m, kind, was.Phase, o)
 		})
 	})
+}
+
+// note logs the step. One forward to Switch begins with the canary that was asked for; any other leaves none behind.
+func note(ctx context.Context, tx *sqlx.Tx, m *state.Migration, kind string, from Phase, o Options) error {
+	e := state.Event{Migration: m.Name, Kind: kind, From: from, To: m.Phase, Actor: o.Actor, Waived: o.Waive}
+	c := state.Canary{Share: 1, Tolerance: 1, Least: defaultLeast}
+	if from < m.Phase && m.Phase == Switch {
+		c = state.Canary(o.Canary)
+		e.Detail = o.Canary.String()
+	}
+	if err := m.SetCanary(ctx, tx, c); err != nil {
+		return err
+	}
+	return state.Log(ctx, tx, e)
 }
 
 // exchangeGuard replaces one guard by another, under the table's lock.

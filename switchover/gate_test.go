@@ -175,5 +175,6 @@ func TestWaiverNeedsAReasonAndIsLogged(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, events, 1)
 	events[0].At = time.Time{}
-	require.Equal(t, state.Event{Migration: name, Kind: "advance", From: switchover.Migrate, To: switchover.Switch, Actor: "ada", Waived: used}, events[0])
+	require.Equal(t, state.Event{Migration: name, Kind: "advance", From: switchover.Migrate, To: switchover.Switch, Actor: "ada", Waived: used,
+		Detail: "100 % of the keys are read from new, back to Migrate when more than 1 % of 1000 compared reads or more differ"}, events[0])
 }

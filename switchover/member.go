@@ -4,9 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	randv2 "math/rand/v2"
 	"os"
 	"path/filepath"
@@ -33,14 +33,6 @@ type JoinOptions struct {
 	OnDifference func(Difference)
 }
 
-// Difference is a row of which a read saw old and new disagree although its stamp says that both are right.
-type Difference struct {
-	Migration string
-	Key       []string
-	Detail    string
-	Phase     Phase
-}
-
 // Member is one running instance of an application. It knows the phase of every migration, and its goroutine, started by Join
 // and ended by Leave, keeps that knowledge fresh and acknowledges what it has learned. Safe for concurrent use.
 type Member struct {
@@ -54,7 +46,7 @@ type Member struct {
 
 	mu       sync.Mutex // for what follows
 	draining []*snapshot
-	acked    map[string]int64
+	acked    map[string]known
 
 	differences chan Difference
 	told        map[string]time.Time // of flush: when a row was told of
@@ -63,9 +55,6 @@ type Member struct {
 	stop        context.CancelFunc
 	done        chan struct{}
 }
-
-// differenceBuffer bounds what waits to be stored; a fleet that disagrees on everything must not run out of memory.
-const differenceBuffer = 256
 
 // Join is the startup hook: it installs the state schema where that is missing, registers this instance, reads the phases, and
 // starts the goroutine that refreshes them. It takes no lock on application tables. ctx bounds the joining only. Errors: ErrMixedUp, or another that Doctor
@@ -100,7 +89,7 @@ func Join(ctx context.Context, db *sqlx.DB, o JoinOptions) (*Member, error) {
 	if err := m.Refresh(ctx); err != nil {
 		return nil, fmt.Errorf("join as %s: %w", o.Service, err)
 	}
-	if err := m.beat(ctx); err != nil {
+	if err := errors.Join(m.beat(ctx), state.Bury(ctx, db)); err != nil {
 		return nil, fmt.Errorf("join as %s: %w", o.Service, err)
 	}
 	loop, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -118,6 +107,7 @@ func (m *Member) Leave(ctx context.Context) error {
 		return fmt.Errorf("leave: %w", context.Cause(ctx))
 	}
 	m.flush(ctx)
+	m.tell(ctx, true)
 	return state.Part(ctx, m.db, m.row.ID)
 }
 
@@ -173,6 +163,7 @@ func (m *Member) run(ctx context.Context) {
 				m.options.Log.WarnContext(ctx, "tandem: member not heard", "error", err)
 			}
 			due = err != nil
+			m.tell(ctx, true)
 		}
 	}
 }
@@ -187,66 +178,24 @@ func (m *Member) poll(ctx context.Context) {
 		m.options.Log.WarnContext(ctx, "tandem: phases not refreshed, keeping the last admitted ones", "error", err)
 	}
 	m.flush(ctx)
-}
-
-// Report notes a difference without waiting; when too many wait already it is counted and dropped.
-func (m *Member) Report(d Difference) {
-	if m.options.OnDifference != nil {
-		m.options.OnDifference(d)
-	}
-	select {
-	case m.differences <- d:
-	default:
-		m.dropped.Add(1)
-	}
-}
-
-// toldAgain is when a row that still differs is told of again, and what bounds the memory of it.
-const toldAgain = time.Minute
-
-// flush stores the differences that wait, a row and phase at most once in toldAgain.
-func (m *Member) flush(ctx context.Context) {
-	var list []state.Mismatch
-	now := time.Now()
-	maps.DeleteFunc(m.told, func(_ string, at time.Time) bool { return now.Sub(at) > toldAgain })
-	for {
-		select {
-		case d := <-m.differences:
-			id := fmt.Sprintf("%s %s %q", d.Migration, d.Phase, d.Key)
-			if m.told[id].IsZero() {
-				m.told[id] = now
-				list = append(list, state.Mismatch{Migration: d.Migration, Key: d.Key, Detail: d.Detail, Phase: d.Phase, Source: "read", Member: m.row.String()})
-			}
-			continue
-		default:
-		}
-		break
-	}
-	if len(list) == 0 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, pingTime)
-	defer cancel()
-	if err := state.Mismatches(ctx, m.db, list); err != nil {
-		clear(m.told)
-		m.options.Log.ErrorContext(ctx, "tandem: differences between old and new were seen and could not be stored", "count", len(list), "error", err)
-		return
-	}
-	m.options.Log.ErrorContext(ctx, "tandem: old and new differ", "rows", len(list), "dropped", m.dropped.Swap(0), "first", list[0].Migration, "key", list[0].Key)
+	m.tell(ctx, false)
 }
 
 // beat tells the database that the member lives, and what it has acknowledged.
 func (m *Member) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pingTime)
 	defer cancel()
-	epochs := m.drained()
+	acked := m.drained()
 	row := m.row
-	row.Epochs = epochs
+	row.Epochs, row.Phases = make(map[string]int64, len(acked)), make(map[string]Phase, len(acked))
+	for name, k := range acked {
+		row.Epochs[name], row.Phases[name] = k.epoch, k.phase
+	}
 	if err := state.Beat(ctx, m.db, row); err != nil {
 		return err
 	}
 	m.mu.Lock()
-	m.acked = epochs
+	m.acked = acked
 	m.mu.Unlock()
 	return nil
 }

@@ -7,13 +7,18 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jmoiron/sqlx"
+
+	"github.com/tandem-go/tandem/internal/pair"
 	"github.com/tandem-go/tandem/internal/state"
 )
 
 // snapshot is what the member knew at one moment, and how many operations still rely on it.
 type snapshot struct {
 	migrations map[string]known
-	readAt     atomic.Int64 // when this was last seen to be true, monotonic enough: time since process start
+	tallies    map[string]*tally      // by migration; kept from snapshot to snapshot for as long as the epoch lasts
+	guards     map[state.Guarded]bool // the tables that have a guard, as they were when a migration was last missed; nil: never asked
+	readAt     atomic.Int64           // when this was last seen to be true, monotonic enough: time since process start
 	pins       atomic.Int64
 	retired    atomic.Bool
 }
@@ -22,6 +27,9 @@ type known struct {
 	phase       Phase
 	epoch       int64
 	fingerprint string
+	share       float64       // of the keys that Switch reads from new
+	guard       state.Guarded // where its guard is
+	lost        bool          // its row is gone, and its guard is not
 }
 
 // Pin holds the phases still for one operation: all statements of a transaction see the same. A member does not acknowledge a
@@ -63,6 +71,12 @@ func (p Pin) Phase(migration string) Phase {
 	return Start
 }
 
+// Lost tells whether the database has the guard of a migration and has lost its row: a hand has emptied the state tables.
+func (p Pin) Lost(d pair.Definition) bool {
+	_, ok := p.snap.migrations[d.Name()]
+	return !ok && p.snap.guards[state.GuardOf(d)]
+}
+
 // Fingerprint tells which declaration the migration was started with; empty when the database does not know it.
 func (p Pin) Fingerprint(migration string) string { return p.snap.migrations[migration].fingerprint }
 
@@ -81,10 +95,7 @@ func (m *Member) stale(s *snapshot) bool {
 
 func (m *Member) release(s *snapshot) {
 	if s.pins.Add(-1) == 0 && s.retired.Load() {
-		select {
-		case m.kick <- struct{}{}:
-		default:
-		}
+		m.wake()
 	}
 }
 
@@ -135,23 +146,76 @@ func (m *Member) alone(ctx context.Context) (release func(), err error) {
 // refresh is called by one at a time.
 func (m *Member) refresh(ctx context.Context) error {
 	began := time.Since(processStart)
+	old := m.current.Load()
+	next := &snapshot{guards: old.guards}
+	if next.guards == nil { // before the rows, so that a migration that is being started is not taken for one that lost its row
+		if err := next.readGuards(ctx, m.db); err != nil {
+			return err
+		}
+	}
 	list, err := state.List(ctx, m.db)
 	if err != nil {
 		return err
 	}
-	next := &snapshot{migrations: make(map[string]known, len(list))}
-	for _, row := range list {
-		next.migrations[row.Name] = known{phase: row.Phase, epoch: row.Epoch, fingerprint: row.Fingerprint}
+	next.migrations = make(map[string]known, len(list))
+	for i := range list {
+		row := &list[i]
+		next.migrations[row.Name] = known{phase: row.Phase, epoch: row.Epoch, fingerprint: row.Fingerprint, share: row.Share, guard: state.GuardOf(row.Definition)}
+	}
+	if err := m.keepLost(ctx, old, next); err != nil {
+		return err
 	}
 	next.readAt.Store(int64(began))
-	old := m.current.Load()
-	if maps.Equal(old.migrations, next.migrations) {
+	if old.guards != nil && maps.Equal(old.migrations, next.migrations) {
 		old.readAt.Store(int64(began))
 		return nil
 	}
+	m.replace(ctx, old, next)
+	return nil
+}
+
+func (s *snapshot) readGuards(ctx context.Context, db *sqlx.DB) (err error) {
+	s.guards, err = state.Guards(ctx, db)
+	return err
+}
+
+// keepLost keeps what was admitted last of a migration that has no row any more although its guard is there: it was not undone, its row was taken away.
+func (m *Member) keepLost(ctx context.Context, old, next *snapshot) error {
+	asked := false
+	for name, k := range old.migrations {
+		if _, ok := next.migrations[name]; ok || k.phase == Complete {
+			continue
+		}
+		if !asked {
+			if err := next.readGuards(ctx, m.db); err != nil {
+				return err
+			}
+			asked = true
+		}
+		if !next.guards[k.guard] {
+			continue
+		}
+		if !k.lost {
+			m.options.Log.ErrorContext(ctx, "tandem: the row of a migration is gone, keeping the phase admitted last", "migration", name, "phase", k.phase, "error", ErrLost)
+		}
+		k.lost = true
+		next.migrations[name] = k
+	}
+	return nil
+}
+
+// replace makes next what operations are pinned to from now on.
+func (m *Member) replace(ctx context.Context, old, next *snapshot) {
+	next.tallies = make(map[string]*tally, len(next.migrations))
 	for name, k := range next.migrations {
-		if was := old.migrations[name]; was != k {
-			m.options.Log.DebugContext(ctx, "tandem: phase", "migration", name, "phase", k.phase, "epoch", k.epoch)
+		was := old.migrations[name]
+		if was.epoch == k.epoch && old.tallies[name] != nil {
+			next.tallies[name] = old.tallies[name]
+		} else {
+			next.tallies[name] = &tally{}
+		}
+		if was != k {
+			m.options.Log.DebugContext(ctx, "tandem: phase", "migration", name, "phase", k.phase, "epoch", k.epoch, "share", k.share)
 		}
 	}
 	m.mu.Lock()
@@ -159,12 +223,10 @@ func (m *Member) refresh(ctx context.Context) error {
 	m.current.Store(next)
 	old.retired.Store(true)
 	m.draining = append(m.draining, old)
-	return nil
 }
 
-// drained returns the epochs that may be acknowledged: the present ones if no operation is pinned to an earlier snapshot, else those
-// of before.
-func (m *Member) drained() map[string]int64 {
+// drained returns what may be acknowledged: the present phases if no operation is pinned to an earlier snapshot, else those of before.
+func (m *Member) drained() map[string]known {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for len(m.draining) > 0 && m.draining[0].pins.Load() == 0 {
@@ -173,19 +235,11 @@ func (m *Member) drained() map[string]int64 {
 	if len(m.draining) > 0 {
 		return m.acked
 	}
-	return m.current.Load().epochs()
+	return m.current.Load().migrations
 }
 
 func (m *Member) unacknowledged() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return !maps.Equal(m.acked, m.current.Load().epochs())
-}
-
-func (s *snapshot) epochs() map[string]int64 {
-	out := make(map[string]int64, len(s.migrations))
-	for name, k := range s.migrations {
-		out[name] = k.epoch
-	}
-	return out
+	return !maps.Equal(m.acked, m.current.Load().migrations)
 }

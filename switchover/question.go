@@ -122,9 +122,21 @@ func (a *asker) reversed(context.Context) error {
 }
 
 func (a *asker) soak(context.Context) error {
-	since := time.Duration(a.m.Since * float64(time.Second))
-	if since < a.o.Soak {
-		a.add(true, "soak", "in %s for %s, soak time is %s: wait", a.m.Phase, since.Round(100*time.Millisecond), a.o.Soak)
+	settled := time.Duration(a.m.Settled * float64(time.Second))
+	if settled >= a.o.Soak {
+		return nil
+	}
+	where := a.m.Phase.String()
+	if a.m.Settled < a.m.Since {
+		where += " with all keys read from new"
+	}
+	a.add(true, "soak", "in %s for %s, soak time is %s: wait", where, settled.Round(100*time.Millisecond), a.o.Soak)
+	return nil
+}
+
+func (a *asker) canary(context.Context) error {
+	if a.m.Share < 1 {
+		a.add(true, "canary", "only %v %% of the keys are read from new: give all of them a soak time by switchover.SetCanary", percent(a.m.Share))
 	}
 	return nil
 }

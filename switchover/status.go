@@ -25,12 +25,18 @@ type MigrationStatus struct {
 	Dirty     int64   // rows of strays that wait for a conversion in Go
 	BadRows   int64   // rows that do not convert
 	Different int64   // rows that reads of this phase found to differ
+
+	Share    float64 // of the keys, what Switch reads from new
+	Compared int64   // reads of this phase that compared the two columns; members tell about every 5 s
+	Differed int64   // of those, the ones that found a difference
 }
 
 // MemberStatus is one running instance.
 type MemberStatus struct {
 	ID, Service, Build, Host string
 	PID                      int
+	Age                      time.Duration // since it joined
+	Phase                    Phase         // that it has acknowledged; zero: none yet
 	Silent                   time.Duration // since it was last seen
 	Live                     bool          // seen within the lease
 	Acknowledged             bool          // the present phase
@@ -72,6 +78,7 @@ func statusOf(ctx context.Context, db *sqlx.DB, m *state.Migration, o Options) (
 		return s, err
 	}
 	s.Dirty, s.BadRows, s.Different = counts.Dirty, counts.BadRows, counts.Mismatches
+	s.Share, s.Compared, s.Differed = m.Share, counts.Compared, counts.Different
 	if s.Strays, err = state.Strays(ctx, db, m.Name); err != nil {
 		return s, err
 	}
@@ -90,7 +97,7 @@ func statusOf(ctx context.Context, db *sqlx.DB, m *state.Migration, o Options) (
 	}
 	for _, row := range members {
 		s.Members = append(s.Members, MemberStatus{ID: row.ID, Service: row.Service, Build: row.Build, Host: row.Host, PID: row.PID,
-			Silent: seconds(row.Silent), Live: seconds(row.Silent) < o.Lease, Acknowledged: row.Epochs[m.Name] == m.Epoch})
+			Age: seconds(row.Age), Phase: row.Phases[m.Name], Silent: seconds(row.Silent), Live: seconds(row.Silent) < o.Lease, Acknowledged: row.Epochs[m.Name] == m.Epoch})
 	}
 	if m.Phase == Complete {
 		return s, nil
@@ -104,6 +111,21 @@ func statusOf(ctx context.Context, db *sqlx.DB, m *state.Migration, o Options) (
 	return s, err
 }
 
+// word says what a member has acknowledged of the present phase.
+func (m MemberStatus) word(present Phase) string {
+	word := "has acknowledged " + present.String()
+	switch {
+	case !m.Acknowledged && m.Phase.Valid() && m.Phase != present:
+		word = fmt.Sprintf("has not acknowledged %s, still in %s", present, m.Phase)
+	case !m.Acknowledged:
+		word = "has not acknowledged " + present.String()
+	}
+	if !m.Live {
+		return "dead, " + word
+	}
+	return word
+}
+
 func seconds(s float64) time.Duration {
 	return time.Duration(s * float64(time.Second)).Round(time.Millisecond)
 }
@@ -112,6 +134,12 @@ func seconds(s float64) time.Duration {
 func (s MigrationStatus) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s for %s, guard %s", s.Name, s.Phase, s.Since.Round(time.Second), s.Guard)
+	if s.Phase == Switch && s.Share < 1 {
+		fmt.Fprintf(&b, ", %v %% of the keys read from new", percent(s.Share))
+	}
+	if s.Compared > 0 {
+		fmt.Fprintf(&b, "\n  %d reads compared old and new, %d of them differed", s.Compared, s.Differed)
+	}
 	for _, p := range s.Passes {
 		state := "under way"
 		if p.FinishedAt != nil {
@@ -120,11 +148,7 @@ func (s MigrationStatus) String() string {
 		fmt.Fprintf(&b, "\n  %s: %d rows, of about %d, %d differences, %s", p.Kind, p.Rows, p.Total, p.Differences, state)
 	}
 	for _, m := range s.Members {
-		word := map[bool]string{true: "has acknowledged", false: "has not acknowledged"}[m.Acknowledged]
-		if !m.Live {
-			word = "dead, " + word
-		}
-		fmt.Fprintf(&b, "\n  member %s %s on %s pid %d: %s %s, seen %s ago", m.Service, m.Build, m.Host, m.PID, word, s.Phase, m.Silent)
+		fmt.Fprintf(&b, "\n  member %s %s on %s pid %d, up for %s: %s, seen %s ago", m.Service, m.Build, m.Host, m.PID, m.Age.Round(time.Second), m.word(s.Phase), m.Silent)
 	}
 	for _, w := range s.Strays {
 		fmt.Fprintf(&b, "\n  stray %s of role %s from %s: %d transactions with an %s, last %s", w.Application, w.Role, w.Address, w.Count, w.Operation, w.Last.Format(time.DateTime))

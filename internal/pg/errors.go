@@ -15,7 +15,9 @@ const (
 	StaleStamp            = "TD001" // a write whose stamp the present phase does not admit
 	WouldLose             = "TD002" // a write that the guard cannot keep in step without losing a value
 	InsufficientPrivilege = "42501"
+	KeptMigration         = "TD003" // a hand that would forget a migration under way
 	UndefinedColumn       = "42703"
+	UndefinedFunction     = "42883"
 	UndefinedTable        = "42P01"
 	UndefinedSchema       = "3F000"
 	CachedPlan            = "0A000"

@@ -28,6 +28,8 @@ type Counts struct {
 	Dirty       int64    `db:"dirty"`
 	BadRows     int64    `db:"bad_rows"`
 	Mismatches  int64    `db:"mismatches"`  // since the present phase began
+	Compared    int64    `db:"compared"`    // reads of the present phase that compared
+	Different   int64    `db:"different"`   // of those, what differed
 	StraySilent *float64 `db:"stray_since"` // seconds since the last stray; nil: never one
 	LastStray   string   `db:"last_stray"`
 }
@@ -36,6 +38,8 @@ const countsSQL = `
 	SELECT (SELECT count(*) FROM tandem.dirty WHERE migration = m.name) AS dirty,
 	       (SELECT count(*) FROM tandem.bad_row WHERE migration = m.name) AS bad_rows,
 	       (SELECT count(*) FROM tandem.mismatch WHERE migration = m.name AND source = 'read' AND at >= m.changed_at) AS mismatches,
+	       (SELECT coalesce(sum(compared), 0) FROM tandem.comparison WHERE migration = m.name AND epoch = m.epoch) AS compared,
+	       (SELECT coalesce(sum(different), 0) FROM tandem.comparison WHERE migration = m.name AND epoch = m.epoch) AS different,
 	       (SELECT extract(epoch FROM clock_timestamp() - max(at))::float8 FROM tandem.stray WHERE migration = m.name) AS stray_since,
 	       coalesce((SELECT format('%s by role %s from %s', coalesce(nullif(application, ''), 'a program without application_name'), role, address)
 	                 FROM tandem.stray WHERE migration = m.name ORDER BY at DESC LIMIT 1), '') AS last_stray

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 
@@ -19,13 +20,18 @@ import (
 //go:embed schema_1.sql
 var schema1 string
 
+//go:embed schema_2.sql
+var schema2 string
+
 // upgrades[i] brings version i to i+1.
-var upgrades = []string{schema1}
+var upgrades = []string{schema1, schema2}
 
 // Errors of Install and of the queries.
 var (
 	ErrNewer     = errors.New("the state schema was installed by a newer version of the library: upgrade this program's dependency")
+	ErrOlder     = errors.New("the state schema is older than this library: run expand.Apply, or switchover.Join, as its owner, which upgrades it")
 	ErrNoSchema  = errors.New("schema tandem is missing: run expand.Apply, or switchover.Join with a role that may create it")
+	ErrLost      = errors.New("schema tandem has lost the migration's row, its guard is there: run expand.Apply, which registers it again in the phase that the guard admits")
 	ErrUnknown   = errors.New("no such migration: run expand.Apply first, and check the name")
 	ErrOverlap   = errors.New("a column can be in one migration at a time")
 	ErrRedeclare = errors.New("the pair's declaration differs from the migration that is under way: deploy the declaration it was started with")
@@ -50,7 +56,7 @@ func Install(ctx context.Context, db *sqlx.DB) error {
 	if err != nil || version == len(upgrades) {
 		return err
 	}
-	err = pg.InTx(ctx, db, pg.Settings{}, upgrade)
+	err = pg.Retry(ctx, installRetry, busy, func(ctx context.Context) error { return pg.InTx(ctx, db, pg.Settings{}, upgrade) })
 	if pg.SQLState(err) == pg.InsufficientPrivilege {
 		return fmt.Errorf("install schema tandem: %w; let a role that may create a schema in this database call Join or expand.Apply once", err)
 	}
@@ -60,8 +66,17 @@ func Install(ctx context.Context, db *sqlx.DB) error {
 	return nil
 }
 
+// installRetry is for an upgrade that meets a long reader of the state tables, a dump perhaps: every member's poll would wait behind it.
+var installRetry = pg.Backoff{Base: 50 * time.Millisecond, Max: 2 * time.Second, Attempts: 30}
+
+func busy(err error) bool { return pg.SQLState(err) == pg.LockNotAvailable }
+
 func upgrade(ctx context.Context, tx *sqlx.Tx) error {
+	// First the turn of this installer, for which it may wait, then no lock for longer than a moment.
 	if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, lockKey); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `SELECT set_config('lock_timeout', '200ms', true)`); err != nil {
 		return err
 	}
 	version, err := readVersion(ctx, tx)

@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,8 +25,12 @@ type Member struct {
 	SeenAt    time.Time `db:"seen_at"`
 	Silent    float64   `db:"silent"` // seconds since it was seen
 
-	Epochs    map[string]int64 `db:"-"` // acknowledged, by migration
-	RawEpochs []byte           `db:"epochs"`
+	Age float64 `db:"age"` // seconds since it joined
+
+	Epochs    map[string]int64       `db:"-"` // acknowledged, by migration
+	RawEpochs []byte                 `db:"epochs"`
+	Phases    map[string]phase.Phase `db:"-"` // of these epochs
+	RawPhases []byte                 `db:"phases"`
 }
 
 func (m Member) String() string {
@@ -38,11 +43,23 @@ func Beat(ctx context.Context, db sqlx.ExtContext, m Member) error {
 	if err != nil {
 		return err
 	}
-	_, err = db.ExecContext(ctx, `INSERT INTO tandem.member (id, service, build, host, pid, epochs) VALUES ($1, $2, $3, $4, $5, $6)
-		ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp(), epochs = EXCLUDED.epochs`,
-		m.ID, m.Service, m.Build, m.Host, m.PID, string(epochs))
+	phases, err := json.Marshal(m.Phases)
+	if err != nil {
+		return err
+	}
+	_, err = db.ExecContext(ctx, `INSERT INTO tandem.member (id, service, build, host, pid, epochs, phases) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp(), epochs = EXCLUDED.epochs, phases = EXCLUDED.phases`,
+		m.ID, m.Service, m.Build, m.Host, m.PID, string(epochs), string(phases))
 	if err != nil {
 		return fmt.Errorf("member %s: %w", m.ID, missing(pg.Cause(ctx, err)))
+	}
+	return nil
+}
+
+// Bury removes the members that have been silent for a day: they were killed, and no gate has waited for them since their lease.
+func Bury(ctx context.Context, db sqlx.ExecerContext) error {
+	if _, err := db.ExecContext(ctx, `DELETE FROM tandem.member WHERE seen_at < clock_timestamp() - interval '1 day'`); err != nil {
+		return fmt.Errorf("members of yesterday: %w", pg.Cause(ctx, err))
 	}
 	return nil
 }
@@ -58,11 +75,12 @@ func Part(ctx context.Context, db sqlx.ExecerContext, id string) error {
 // Members lists all members, also silent ones.
 func Members(ctx context.Context, q sqlx.QueryerContext) ([]Member, error) {
 	var out []Member
-	err := sqlx.SelectContext(ctx, q, &out, `SELECT id, service, build, host, pid, epochs, started_at, seen_at,
-		extract(epoch FROM clock_timestamp() - seen_at)::float8 AS silent FROM tandem.member ORDER BY service, host, pid, id`)
+	err := sqlx.SelectContext(ctx, q, &out, `SELECT id, service, build, host, pid, epochs, phases, started_at, seen_at,
+		extract(epoch FROM clock_timestamp() - seen_at)::float8 AS silent,
+		extract(epoch FROM clock_timestamp() - started_at)::float8 AS age FROM tandem.member ORDER BY service, host, pid, id`)
 	for i := range out {
 		if err == nil {
-			err = json.Unmarshal(out[i].RawEpochs, &out[i].Epochs)
+			err = errors.Join(json.Unmarshal(out[i].RawEpochs, &out[i].Epochs), json.Unmarshal(out[i].RawPhases, &out[i].Phases))
 		}
 	}
 	if err != nil {

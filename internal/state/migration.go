@@ -27,8 +27,10 @@ type Migration struct {
 	Guard       guard.Mode  `db:"guard"`
 	Epoch       int64       `db:"epoch"`
 	ChangedAt   time.Time   `db:"changed_at"`
-	Since       float64     `db:"since"` // seconds in this phase, by the database's clock
+	Since       float64     `db:"since"`   // seconds in this phase, by the database's clock
+	Settled     float64     `db:"settled"` // seconds since phase or share changed
 
+	Canary
 	Definition pair.Definition `db:"-"`
 	RawDef     []byte          `db:"definition"`
 	Relaxed    Relaxed         `db:"-"`
@@ -44,8 +46,9 @@ type Relaxed struct {
 	Finish  []string   `json:"finish,omitempty"`   // SQL after the drop: twins of dropped constraints take their names
 }
 
-const migrationColumns = `name, fingerprint, phase, guard, epoch, changed_at, definition, relaxed,
-	extract(epoch FROM clock_timestamp() - changed_at)::float8 AS since`
+const migrationColumns = `name, fingerprint, phase, guard, epoch, changed_at, definition, relaxed, share, tolerance, least,
+	extract(epoch FROM clock_timestamp() - changed_at)::float8 AS since,
+	extract(epoch FROM clock_timestamp() - greatest(changed_at, shared_at))::float8 AS settled`
 
 func (m *Migration) decode() error {
 	return errors.Join(json.Unmarshal(m.RawDef, &m.Definition), json.Unmarshal(m.RawRelaxed, &m.Relaxed))
@@ -91,10 +94,13 @@ func List(ctx context.Context, q sqlx.QueryerContext) ([]Migration, error) {
 	return out, nil
 }
 
-// missing turns "relation does not exist" into words an operator can act on.
+// missing turns "relation does not exist" and "column does not exist" into words an operator can act on.
 func missing(err error) error {
-	if s := pg.SQLState(err); s == pg.UndefinedTable || s == pg.UndefinedSchema {
+	switch pg.SQLState(err) {
+	case pg.UndefinedTable, pg.UndefinedSchema:
 		return fmt.Errorf("%w: %w", ErrNoSchema, err)
+	case pg.UndefinedColumn, pg.UndefinedFunction:
+		return fmt.Errorf("%w: %w", ErrOlder, err)
 	}
 	return err
 }
@@ -119,7 +125,7 @@ func Register(ctx context.Context, tx *sqlx.Tx, d pair.Definition) (*Migration, 
 	_, err = tx.ExecContext(ctx, `
 		INSERT INTO tandem.migration AS m (name, definition, fingerprint, phase, guard) VALUES ($1, $2, $3, 'Start', 'none')
 		ON CONFLICT (name) DO UPDATE SET definition = EXCLUDED.definition, fingerprint = EXCLUDED.fingerprint, phase = 'Start',
-			guard = 'none', epoch = m.epoch + 1, relaxed = '{}', changed_at = now()
+			guard = 'none', epoch = m.epoch + 1, relaxed = '{}', share = 1, shared_at = NULL, changed_at = now()
 		WHERE m.phase = 'Complete'`, d.Name(), string(def), d.Fingerprint())
 	if err != nil {
 		return nil, fmt.Errorf("register %s: %w", d.Name(), err)
@@ -163,9 +169,10 @@ func (m *Migration) Same(d pair.Definition) error {
 	return nil
 }
 
-// Move sets phase and guard of a migration whose row the transaction has locked.
+// Move sets phase and guard of a migration whose row the transaction has locked. What was compared in the phase before counts no more.
 func (m *Migration) Move(ctx context.Context, tx *sqlx.Tx, to phase.Phase, g guard.Mode) error {
-	_, err := tx.ExecContext(ctx, `UPDATE tandem.migration SET phase = $2, guard = $3, epoch = epoch + 1, changed_at = clock_timestamp()
+	_, err := tx.ExecContext(ctx, `WITH past AS (DELETE FROM tandem.comparison WHERE migration = $1)
+		UPDATE tandem.migration SET phase = $2, guard = $3, epoch = epoch + 1, changed_at = clock_timestamp()
 		WHERE name = $1`, m.Name, to, g)
 	if err != nil {
 		return fmt.Errorf("migration %s to %s: %w", m.Name, to, pg.Cause(ctx, err))
@@ -194,7 +201,7 @@ func (m *Migration) SetRelaxed(ctx context.Context, tx *sqlx.Tx, r Relaxed) erro
 }
 
 // notes are the tables that hold what happened during one migration.
-var notes = []string{"backfill", "dirty", "stray", "bad_row", "mismatch"}
+var notes = []string{"backfill", "dirty", "stray", "bad_row", "mismatch", "comparison"}
 
 // Forget removes a migration and all that was noted for it, except its events.
 func Forget(ctx context.Context, tx *sqlx.Tx, name string) error {

@@ -1,0 +1,82 @@
+-- Version 2: reads of new that begin with a share of the keys, the way back that a fleet takes by itself, and phases that a hand cannot take away.
+
+ALTER TABLE tandem.migration
+	ADD COLUMN share     float8 NOT NULL DEFAULT 1 CHECK (share > 0 AND share <= 1),          -- of the keys that Switch reads from new
+	ADD COLUMN tolerance float8 NOT NULL DEFAULT 1 CHECK (tolerance >= 0 AND tolerance <= 1), -- of the compared reads of Switch, what may differ; 1: all
+	ADD COLUMN least     bigint NOT NULL DEFAULT 1000 CHECK (least > 0),                      -- compared reads before that is judged
+	ADD COLUMN shared_at timestamptz;                                                         -- when share changed last
+
+-- migration name -> the phase of the epoch that the member has acknowledged.
+ALTER TABLE tandem.member ADD COLUMN phases jsonb NOT NULL DEFAULT '{}';
+
+-- Reads that compared old and new, one row a member, so that members never wait for one another. Rows of past epochs go with the next step.
+CREATE TABLE tandem.comparison (
+	migration text NOT NULL,
+	epoch     bigint NOT NULL,
+	member    text NOT NULL,
+	compared  bigint NOT NULL,
+	different bigint NOT NULL,
+	PRIMARY KEY (migration, epoch, member)
+);
+
+-- Adds what a member has compared in an epoch. When more of the fleet's reads in Switch differ than is tolerated, it takes the migration back to Migrate and
+-- returns why, else NULL. It runs as the owner, because the roles of an application may not move a phase; the flip is safe whoever asks for it. From a Switch that came
+-- back from Contract and is not restored yet there is no flip: old is stale there.
+CREATE FUNCTION tandem.compare(migration text, epoch bigint, member text, compared bigint, different bigint) RETURNS text LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $tandem$
+DECLARE
+	admitted tandem.migration;
+	seen     bigint;
+	differed bigint;
+	why      text;
+BEGIN
+	SELECT * INTO admitted FROM tandem.migration m WHERE m.name = compare.migration AND m.epoch = compare.epoch;
+	IF NOT FOUND THEN
+		RETURN NULL; -- of an epoch that is over
+	END IF;
+	INSERT INTO tandem.comparison AS c VALUES (compare.migration, compare.epoch, compare.member, compare.compared, compare.different)
+	ON CONFLICT ON CONSTRAINT comparison_pkey DO UPDATE SET compared = c.compared + EXCLUDED.compared, different = c.different + EXCLUDED.different;
+	IF compare.different = 0 OR admitted.phase <> 'Switch' OR admitted.guard <> 'repair' THEN
+		RETURN NULL;
+	END IF;
+	SELECT sum(c.compared), sum(c.different) INTO seen, differed FROM tandem.comparison c
+	WHERE c.migration = compare.migration AND c.epoch = compare.epoch;
+	IF seen < admitted.least OR differed <= admitted.tolerance * seen THEN
+		RETURN NULL;
+	END IF;
+	UPDATE tandem.migration m SET phase = 'Migrate', epoch = m.epoch + 1, changed_at = clock_timestamp()
+	WHERE m.name = compare.migration AND m.epoch = compare.epoch;
+	IF NOT FOUND THEN
+		RETURN NULL; -- somebody else has moved it meanwhile
+	END IF;
+	why := format('%s of %s compared reads differed, more than the tolerated share of %s', differed, seen, admitted.tolerance);
+	DELETE FROM tandem.comparison c WHERE c.migration = compare.migration;
+	-- what was verified does not hold, and Switch asks for it again
+	DELETE FROM tandem.backfill b WHERE b.migration = compare.migration AND b.kind = 'verify';
+	INSERT INTO tandem.event (migration, kind, from_phase, to_phase, actor, detail)
+	VALUES (compare.migration, 'fallback', 'Switch', 'Migrate', 'member ' || compare.member, why);
+	RETURN why;
+END $tandem$;
+
+-- A program that joins without the row of a migration would write old alone, as before the start.
+CREATE FUNCTION tandem.keep_migration() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $tandem$
+DECLARE
+	name text;
+BEGIN
+	IF TG_OP = 'TRUNCATE' THEN
+		SELECT string_agg(format('%s in %s', m.name, m.phase), ', ' ORDER BY m.name) INTO name FROM tandem.migration m WHERE m.phase <> 'Complete';
+	ELSIF OLD.phase <> 'Complete' AND EXISTS (SELECT FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = OLD.definition->'table'->>'schema' AND c.relname = OLD.definition->'table'->>'name'
+		  AND a.attname = OLD.definition->>'stamp' AND NOT a.attisdropped) THEN
+		name := format('%s in %s', OLD.name, OLD.phase);
+	END IF;
+	IF name IS NOT NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'TD003', MESSAGE = format('%s of tandem.%s would forget what is under way: %s', TG_OP, TG_TABLE_NAME, name),
+			HINT = 'End a migration with contract.Apply (Drop), or take it back to Start and run expand.Undo.';
+	END IF;
+	RETURN OLD;
+END $tandem$;
+CREATE TRIGGER keep_row BEFORE DELETE ON tandem.migration FOR EACH ROW EXECUTE FUNCTION tandem.keep_migration();
+CREATE TRIGGER keep_all BEFORE TRUNCATE ON tandem.migration FOR EACH STATEMENT EXECUTE FUNCTION tandem.keep_migration();
+CREATE TRIGGER keep_all BEFORE TRUNCATE ON tandem.dirty FOR EACH STATEMENT EXECUTE FUNCTION tandem.keep_migration();
+CREATE TRIGGER keep_all BEFORE TRUNCATE ON tandem.bad_row FOR EACH STATEMENT EXECUTE FUNCTION tandem.keep_migration();
