@@ -55,6 +55,9 @@ func Plan(ctx context.Context, db *sqlx.DB, p Any) ([]Step, error) {
 // Apply installs the state schema and runs Plan. It may be run again at any time, by any number of processes, also after a crash. The
 // transaction takes ACCESS EXCLUSIVE on the table for a moment, waiting at most Options.LockTimeout a try; the error after the last
 // try names who held the lock. The way back is Undo.
+//
+// A migration whose row was taken away by hand is registered again: in Contract, or on the way back from it, if its guard is that of these phases, else in
+// Start, which is right as long as the repairing guard is there. ErrLost (of package switchover) where the rows are of Contract and no guard is left.
 func Apply(ctx context.Context, db *sqlx.DB, p Any, o Options) error {
 	steps, err := Plan(ctx, db, p)
 	if err != nil {
@@ -100,6 +103,11 @@ func plan(ctx context.Context, db *sqlx.DB, d pair.Definition) ([]Step, error) {
 	if m != nil && (m.Phase > phase.Switch || m.Guard == guard.Reverse) {
 		return nil, nil // the guard is another one now, and the columns are contract's
 	}
+	if m == nil {
+		if steps, err := recovery(ctx, db, t, d); err != nil || steps != nil {
+			return steps, err
+		}
+	}
 	if err := t.Fits(d); err != nil {
 		return nil, err
 	}
@@ -107,7 +115,7 @@ func plan(ctx context.Context, db *sqlx.DB, d pair.Definition) ([]Step, error) {
 		return nil, err
 	}
 	if m == nil {
-		if err := refuseFilled(ctx, db, t, d); err != nil {
+		if err := errors.Join(refuseFilled(ctx, db, t, d), refuseContracted(ctx, db, t, d)); err != nil {
 			return nil, err
 		}
 	}
@@ -134,7 +142,14 @@ func plan(ctx context.Context, db *sqlx.DB, d pair.Definition) ([]Step, error) {
 		s.Lock = "SHARE ROW EXCLUSIVE"
 	}
 	s.SQL = append(s.SQL, guard.Install(t.Spec(d), guard.Repair)...)
-	s.Also = func(ctx context.Context, tx *sqlx.Tx) error { return register(ctx, tx, d) }
+	detail := "columns and guard"
+	switch {
+	case m != nil && m.Guard != guard.None:
+		detail = "guard installed again"
+	case m == nil && unguarded == "":
+		detail = lostText
+	}
+	s.Also = func(ctx context.Context, tx *sqlx.Tx) error { return register(ctx, tx, d, detail) }
 	return []Step{s}, nil
 }
 
@@ -198,7 +213,7 @@ func columnsStep(t *catalog.Table, d pair.Definition) Step {
 }
 
 // register notes the migration and its guard. A guard that had been lost in the middle may have missed writes: what was verified no longer counts.
-func register(ctx context.Context, tx *sqlx.Tx, d pair.Definition) error {
+func register(ctx context.Context, tx *sqlx.Tx, d pair.Definition, detail string) error {
 	m, err := state.Register(ctx, tx, d)
 	if err != nil {
 		return err
@@ -206,9 +221,7 @@ func register(ctx context.Context, tx *sqlx.Tx, d pair.Definition) error {
 	if m.Phase > phase.Switch {
 		return fmt.Errorf("%w: the migration has reached %s meanwhile", ErrPhase, m.Phase)
 	}
-	detail := "columns and guard"
 	if m.Guard != guard.None {
-		detail = "guard installed again"
 		if err := state.Unverify(ctx, tx, d.Name()); err != nil {
 			return err
 		}
