@@ -25,6 +25,18 @@
 // Package internal/model is this as a state machine, explored to the last of some 750,000 states. The tests of examples/history let fleets of well-behaved members, zombies, old
 // binaries and lost connections run through all phases forth and back, and check that every row is linearizable.
 //
+// # Beginning with some of the keys
+//
+//	err = switchover.Advance(ctx, db, "users.full_name", switchover.Switch, switchover.Options{Canary: switchover.Canary{Share: 0.01}})
+//	err = switchover.SetCanary(ctx, db, "users.full_name", switchover.Canary{Share: 0.25}, switchover.Options{}) // and so on, up to 1
+//
+// Reads by key in Switch compare both columns anyway, so a read of new can begin with a share of the keys. Members add up how many of their reads differed; when that is more
+// than Canary tolerates, whatever the share, the database takes the migration back to Migrate, as safe as any flip of Revert, and says so:
+//
+//	users.full_name: Migrate for 2m10s, guard repair
+//	  before Switch, verify: not done: run backfill.Verify
+//	tandem.event: fallback from Switch to Migrate by member api v1.4.2 on host-7 pid 4711: 62 of 1611 compared reads differed, more than the tolerated share of 0.01
+//
 // # Poolers and standbys
 //
 // Everything works through PgBouncer in transaction mode: settings and locks last for a transaction, members poll, and nothing is kept in a session. lib/pq then needs
@@ -43,5 +55,9 @@
 // # The state
 //
 // Schema tandem is made by Join or expand.Apply, whoever comes first, by a role that may create a schema; no superuser, no extension. Any role may read the phases,
-// and write the member table and report differences: members count for gates, not for safety.
+// and write the member table and report differences: members count for gates, not for safety. Join and expand.Apply also upgrade it, then by its owner; a library that is older than the
+// schema refuses with ErrNewer, one that meets an older schema says ErrOlder, and running members keep the phases they know.
+//
+// A TRUNCATE or DELETE by hand that would forget a migration under way is refused with SQLSTATE TD003. Where its row is gone all the same, running members go on in the phase they
+// know, operations of new ones fail with ErrLost instead of writing old alone, and expand.Apply registers the migration again in a phase that its guard admits.
 package switchover
