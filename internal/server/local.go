@@ -28,6 +28,7 @@ type local struct {
 	folder   *folder
 	identity *syscall.Credential // nil: run as ourselves
 	args     []string
+	env      []string // besides our own
 
 	mu      sync.Mutex
 	process *process // nil: stopped
@@ -49,6 +50,7 @@ func startLocal(ctx context.Context, opts Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("local binaries %s: %w", number, err)
 	}
+	l.env = opts.Env
 	if err := l.initdb(ctx); err != nil {
 		return nil, fmt.Errorf("local binaries %s: %w", number, errors.Join(err, l.close()))
 	}
@@ -110,6 +112,7 @@ func (l *local) run(ctx context.Context) error {
 	// Not CommandContext: the server outlives the call that started it.
 	cmd := exec.Command(filepath.Join(l.bin, "postgres"), l.args...) //nolint:noctx // see above
 	cmd.Dir = l.folder.path
+	cmd.Env = append(os.Environ(), l.env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = attributes(l.identity)
 	if l.process, err = launch(cmd); err != nil {

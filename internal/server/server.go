@@ -26,6 +26,11 @@ type Options struct {
 	// chooses. A server named by TANDEM_DSN ignores them. Defaults to none.
 	Settings map[string]string
 
+	// Env is added to the environment of local binaries, as KEY=value: a test
+	// preloads a library that makes their clock another one. A standby does
+	// not get it. Defaults to none.
+	Env []string
+
 	// Log gets one line that says which way was taken, and one before an
 	// image is pulled. Defaults to none.
 	Log io.Writer
