@@ -77,6 +77,11 @@ func (v *verifier) pass(ctx context.Context) error {
 	if _, err := v.db.ExecContext(ctx, `DELETE FROM tandem.mismatch WHERE migration = $1 AND source = 'verify'`, v.claim.Migration); err != nil {
 		return pg.Cause(ctx, err)
 	}
+	passes, err := state.Passes(ctx, v.db, v.claim.Migration)
+	if err != nil {
+		return err
+	}
+	v.claim.Position.Copied = passes["copy"].WrittenAt
 	v.meter = newMeter(0, v.claim.Total)
 	pos := v.claim.Position
 	for pos.End != nil && !equal(pos.Low, pos.End) {
@@ -91,7 +96,7 @@ func (v *verifier) pass(ctx context.Context) error {
 		pos.Low, pos.High = high, nil
 		v.o.Progress(v.meter.at(v.report.Rows))
 	}
-	err := v.retryTx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+	err = v.retryTx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
 		if err := v.claim.Finish(ctx, tx, v.report.Differences); err != nil {
 			return err
 		}

@@ -51,6 +51,7 @@ var obstacles = map[switchover.Phase][]obstacle{
 		{`UPDATE tandem.backfill SET finished_at = NULL WHERE kind = 'verify'`, `UPDATE tandem.backfill SET finished_at = now() WHERE kind = 'verify'`, "verify", "not done: run backfill.Verify", true},
 		{`UPDATE tandem.backfill SET differences = 3 WHERE kind = 'verify'`, `UPDATE tandem.backfill SET differences = 0`, "verify", "3 rows differ, listed in tandem.mismatch", true},
 		{`UPDATE tandem.backfill SET written_at = now() + interval '1 day' WHERE kind = 'copy'`, `UPDATE tandem.backfill SET written_at = NULL WHERE kind = 'copy'`, "verify", "older than the backfill", true},
+		{`UPDATE tandem.backfill SET written_at = now() - interval '1 day' WHERE kind = 'copy'`, `UPDATE tandem.backfill SET written_at = NULL WHERE kind = 'copy'`, "verify", "older than the backfill", true}, // the clock was set
 		{dirtyRow, `DELETE FROM tandem.dirty`, "dirty", "1 rows of strays wait for conversion: run backfill.Sweep", false},
 		{`INSERT INTO tandem.bad_row VALUES ('users.full_name', '{1}', 'x')`, `DELETE FROM tandem.bad_row`, "bad-rows", "1 rows do not convert, listed in tandem.bad_row", false},
 		{strayRow, `UPDATE tandem.stray SET at = at - interval '2 minutes'`, "strays", "cron by role bob from 10.0.0.7 wrote around the wrappers", true},

@@ -68,10 +68,14 @@ func (a *asker) passes(ctx context.Context) error {
 		a.add(true, "verify", "not done: run backfill.Verify")
 	case verified.Differences > 0:
 		a.add(true, "verify", "%d rows differ, listed in tandem.mismatch: repair them and run backfill.Verify again", verified.Differences)
-	case backfilled.WrittenAt != nil && verified.StartedAt.Before(*backfilled.WrittenAt):
+	case !sameTime(verified.Copied, backfilled.WrittenAt): // not which is earlier: the clock may have been set
 		a.add(true, "verify", "older than the backfill: run backfill.Verify again")
 	}
 	return nil
+}
+
+func sameTime(a, b *time.Time) bool {
+	return a == nil && b == nil || a != nil && b != nil && a.Equal(*b)
 }
 
 func (a *asker) dirty(context.Context) error {
@@ -89,7 +93,7 @@ func (a *asker) badRows(context.Context) error {
 }
 
 func (a *asker) strays(context.Context) error {
-	if s := a.count.StraySilent; s != nil && time.Duration(*s*float64(time.Second)) < a.o.Quiet {
+	if s := a.count.StraySilent; s != nil && a.o.Quiet > 0 && time.Duration(*s*float64(time.Second)) < a.o.Quiet {
 		ago := time.Duration(*s * float64(time.Second)).Round(100 * time.Millisecond)
 		a.add(true, "strays", "%s wrote around the wrappers %s ago; quiet time is %s: deploy it with the wrappers or stop it", a.count.LastStray, ago, a.o.Quiet)
 	}
@@ -123,7 +127,7 @@ func (a *asker) reversed(context.Context) error {
 
 func (a *asker) soak(context.Context) error {
 	settled := time.Duration(a.m.Settled * float64(time.Second))
-	if settled >= a.o.Soak {
+	if a.o.Soak <= 0 || settled >= a.o.Soak { // negative where the clock was set back
 		return nil
 	}
 	where := a.m.Phase.String()

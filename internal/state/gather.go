@@ -21,6 +21,7 @@ type Pass struct {
 	UpdatedAt   time.Time  `db:"updated_at"`
 	WrittenAt   *time.Time `db:"written_at"` // when rows changed last
 	FinishedAt  *time.Time `db:"finished_at"`
+	Copied      *time.Time `db:"copied"` // WrittenAt of copy as verify began
 }
 
 // Counts are the numbers about one migration that its gates ask for.
@@ -57,7 +58,8 @@ func Count(ctx context.Context, q sqlx.QueryerContext, name string) (Counts, err
 // Passes reads how far copy, reverse and verify are, by kind.
 func Passes(ctx context.Context, q sqlx.QueryerContext, name string) (map[string]Pass, error) {
 	var rows []Pass
-	err := sqlx.SelectContext(ctx, q, &rows, `SELECT kind, owner, rows, total, differences, started_at, updated_at, written_at, finished_at
+	err := sqlx.SelectContext(ctx, q, &rows, `SELECT kind, owner, rows, total, differences, started_at, updated_at, written_at, finished_at,
+		(position ->> 'copied')::timestamptz AS copied
 		FROM tandem.backfill WHERE migration = $1`, name)
 	if err != nil {
 		return nil, fmt.Errorf("passes of %s: %w", name, missing(pg.Cause(ctx, err)))

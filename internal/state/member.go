@@ -23,7 +23,7 @@ type Member struct {
 	PID       int       `db:"pid"`
 	StartedAt time.Time `db:"started_at"`
 	SeenAt    time.Time `db:"seen_at"`
-	Silent    float64   `db:"silent"` // seconds since it was seen
+	Silent    float64   `db:"silent"` // seconds since it was seen, or, where the clock was set back since, until then
 
 	Age float64 `db:"age"` // seconds since it joined
 
@@ -76,7 +76,7 @@ func Part(ctx context.Context, db sqlx.ExecerContext, id string) error {
 func Members(ctx context.Context, q sqlx.QueryerContext) ([]Member, error) {
 	var out []Member
 	err := sqlx.SelectContext(ctx, q, &out, `SELECT id, service, build, host, pid, epochs, phases, started_at, seen_at,
-		extract(epoch FROM clock_timestamp() - seen_at)::float8 AS silent,
+		abs(extract(epoch FROM clock_timestamp() - seen_at))::float8 AS silent,
 		extract(epoch FROM clock_timestamp() - started_at)::float8 AS age FROM tandem.member ORDER BY service, host, pid, id`)
 	for i := range out {
 		if err == nil {
@@ -99,7 +99,7 @@ type Mismatch struct {
 	Member    string
 }
 
-// Mismatches stores them, all in one statement.
+// Mismatches stores them, all in one statement. None is dated before the phase that it is counted in, also where the clock was set back since that began.
 func Mismatches(ctx context.Context, db sqlx.ExecerContext, list []Mismatch) error {
 	columns := make([][]string, 6)
 	for _, m := range list {
@@ -111,8 +111,8 @@ func Mismatches(ctx context.Context, db sqlx.ExecerContext, list []Mismatch) err
 			columns[i] = append(columns[i], v)
 		}
 	}
-	_, err := db.ExecContext(ctx, `INSERT INTO tandem.mismatch (migration, key, detail, phase, source, member)
-		SELECT m, k::text[], d, p, s, w FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[]) AS v(m, k, d, p, s, w)`,
+	_, err := db.ExecContext(ctx, `INSERT INTO tandem.mismatch (migration, key, detail, phase, source, member, at)
+		SELECT m, k::text[], d, p, s, w, greatest(clock_timestamp(), (SELECT changed_at FROM tandem.migration WHERE name = m)) FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[]) AS v(m, k, d, p, s, w)`,
 		pq.Array(columns[0]), pq.Array(columns[1]), pq.Array(columns[2]), pq.Array(columns[3]), pq.Array(columns[4]), pq.Array(columns[5]))
 	if err != nil {
 		return fmt.Errorf("store %d mismatches: %w", len(list), pg.Cause(ctx, err))

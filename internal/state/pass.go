@@ -29,6 +29,8 @@ type Position struct {
 	Stripe  int      `json:"stripe,omitempty"`  // the next stripe of it
 	Stripes int      `json:"stripes,omitempty"` // of how many
 	Passed  int64    `json:"passed,omitempty"`  // rows up to Low
+
+	Copied *time.Time `json:"copied,omitempty"` // of verify: when rows had been copied last as it began
 }
 
 // Claim is the right to run one pass. Every write of its position checks the token, so a runner that was taken for dead and taken over
@@ -45,17 +47,19 @@ type Claim struct {
 const claimSQL = `
 	INSERT INTO tandem.backfill AS b (migration, kind, owner) VALUES ($1, $2, $3)
 	ON CONFLICT (migration, kind) DO UPDATE SET token = b.token + 1, owner = EXCLUDED.owner, updated_at = clock_timestamp()
-	WHERE b.owner = '' OR b.updated_at < clock_timestamp() - $4 * interval '1 second'
+	WHERE b.owner = '' OR b.updated_at < clock_timestamp() - $4 * interval '1 second' OR b.updated_at = $5
 	RETURNING token, position, rows, total`
 
-// Take claims a pass. A runner that has died is taken over after lease without a sign of life; while one lives the error is ErrRunning.
+// Take claims a pass. A runner that has died is taken over after lease without a sign of life, by the database's clock, or by ours: where the database's was set back,
+// the last sign of life lies in the future. While one lives the error is ErrRunning.
 func Take(ctx context.Context, db *sqlx.DB, migration, kind string, lease time.Duration) (*Claim, error) {
 	c := &Claim{Migration: migration, Kind: kind}
 	owner := fmt.Sprintf("%s pid %d", Actor(), os.Getpid())
-	var first time.Time
-	for {
+	var last *time.Time   // the other's sign of life
+	var silent *time.Time // the same, once it has not changed for lease
+	for began := time.Now(); ; {
 		var position []byte
-		err := db.QueryRowxContext(ctx, claimSQL, migration, kind, owner, lease.Seconds()).Scan(&c.Token, &position, &c.Rows, &c.Total)
+		err := db.QueryRowxContext(ctx, claimSQL, migration, kind, owner, lease.Seconds(), silent).Scan(&c.Token, &position, &c.Rows, &c.Total)
 		if err == nil {
 			c.Resumed = c.Token > 1
 			return c, json.Unmarshal(position, &c.Position)
@@ -71,10 +75,13 @@ func Take(ctx context.Context, db *sqlx.DB, migration, kind string, lease time.D
 		if err != nil {
 			return nil, fmt.Errorf("claim %s of %s: %w", kind, migration, pg.Cause(ctx, err))
 		}
-		if !first.IsZero() && other.UpdatedAt.After(first) {
+		if last != nil && !other.UpdatedAt.Equal(*last) { // earlier, if the clock was set back
 			return nil, fmt.Errorf("%s of %s: %w: %s", kind, migration, ErrRunning, other.Owner)
 		}
-		first = other.UpdatedAt
+		last = &other.UpdatedAt
+		if time.Since(began) > lease {
+			silent = last
+		}
 		if err := pg.Sleep(ctx, lease/20); err != nil {
 			return nil, err
 		}
@@ -98,7 +105,7 @@ func (c *Claim) Moved(p Position, rows int64) { c.Position, c.Rows = p, rows }
 
 // Finish says that the pass is complete.
 func (c *Claim) Finish(ctx context.Context, db sqlx.ExtContext, differences int64) error {
-	return c.write(ctx, db, `position = '{}', differences = $4, finished_at = clock_timestamp()`, differences)
+	return c.write(ctx, db, `position = $4, differences = $5, finished_at = clock_timestamp()`, Position{Copied: c.Position.Copied}, differences)
 }
 
 // Release lets the next runner begin at once. It is sent even when ctx has ended.
