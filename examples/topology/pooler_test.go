@@ -29,12 +29,6 @@ func TestPooler(t *testing.T) {
 		require.False(t, t.Failed(), "step %d, %s", i, s.name)
 	}
 	stop()
-	for key := int64(1); key <= keys; key++ {
-		var last string
-		require.NoError(t, direct.Get(&last, `SELECT full_name FROM users WHERE id = $1`, key))
-		got := number(t, last)
-		require.GreaterOrEqual(t, got, c.done[key].Load())
-		require.LessOrEqual(t, got, c.begun[key].Load())
-	}
+	c.kept(t, direct)
 	t.Logf("%d operations through 4 sessions", c.operations.Load())
 }

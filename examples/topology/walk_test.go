@@ -78,6 +78,13 @@ type step struct {
 	do   func(ctx context.Context) error
 }
 
+// take takes the step. One that waits for something that does not come ends with the list of it.
+func (s step) take(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, waitTime)
+	defer cancel()
+	return s.do(ctx)
+}
+
 // steps are the way through all phases, with each way back.
 func steps(db *sqlx.DB) []step {
 	to := func(p switchover.Phase) step {
@@ -201,4 +208,16 @@ func (c *counters) load(t *testing.T, db *sqlx.DB, m *switchover.Member, users *
 	stop = sync.OnceFunc(func() { cancel(); wg.Wait() })
 	t.Cleanup(stop)
 	return stop
+}
+
+// kept checks at the end that each key has what was written last.
+func (c *counters) kept(t *testing.T, db *sqlx.DB) {
+	t.Helper()
+	for key := int64(1); key <= keys; key++ {
+		var last string
+		require.NoError(t, db.Get(&last, `SELECT full_name FROM users WHERE id = $1`, key))
+		got := number(t, last)
+		require.GreaterOrEqual(t, got, c.done[key].Load())
+		require.LessOrEqual(t, got, c.begun[key].Load())
+	}
 }
