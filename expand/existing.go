@@ -2,6 +2,7 @@ package expand
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/tandem-go/tandem/internal/ident"
 	"github.com/tandem-go/tandem/internal/pair"
 	"github.com/tandem-go/tandem/internal/pg"
+	"github.com/tandem-go/tandem/internal/state"
 )
 
 // checkExisting looks at new and stamp columns that are there before Apply: made by a migration tool, or by an Apply of before.
@@ -67,4 +69,16 @@ func refuseFilled(ctx context.Context, db *sqlx.DB, t *catalog.Table, d pair.Def
 		}
 	}
 	return nil
+}
+
+// refuseOverlap is what Apply will ask once more under a lock, before anything waits for one.
+func refuseOverlap(ctx context.Context, db *sqlx.DB, d pair.Definition) error {
+	list, err := state.List(ctx, db)
+	if errors.Is(err, state.ErrNoSchema) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return state.Overlap(list, d)
 }

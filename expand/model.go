@@ -165,7 +165,7 @@ func (p phases) read(i int) switchover.Phase  { return switchover.Phase(p >> (6*
 func pinnedPhases(pin switchover.Pin, pairs []bound) (phases, error) {
 	var p phases
 	for i := range pairs {
-		w, r, err := pinnedPhase(pin, pairs[i].def, pairs[i].name, pairs[i].fingerprint)
+		w, r, err := pinnedPhase(pin, pairs[i].name, pairs[i].fingerprint, &pairs[i].def)
 		if err != nil {
 			return p, err
 		}
@@ -177,16 +177,14 @@ func pinnedPhases(pin switchover.Pin, pairs []bound) (phases, error) {
 // pinnedPhase returns the phase to write in and the phase to read in. They differ where a migration is registered and still in Start: its columns
 // exist, so a read can obey the stamp, and is right even if the migration has long moved on. They also differ in a Switch in which only a share of the keys is
 // read from new: it reads as Migrate does, but for rows of that share.
-func pinnedPhase(pin switchover.Pin, d pair.Definition, name, fingerprint string) (write, read switchover.Phase, err error) {
+func pinnedPhase(pin switchover.Pin, name, fingerprint string, d *Definition) (write, read switchover.Phase, err error) {
 	write = pin.Phase(name)
 	read = write
 	switch known := pin.Fingerprint(name); {
-	case known == "" && pin.Lost(d):
-		return 0, 0, fmt.Errorf("%s: %w", name, switchover.ErrLost)
 	case known == "":
-		return write, read, nil
+		return write, read, pin.Check(*d)
 	case known != fingerprint:
-		return 0, 0, fmt.Errorf("%s: %w", name, switchover.ErrRedeclare)
+		return 0, 0, pin.Check(*d)
 	}
 	switch {
 	case read == switchover.Start:

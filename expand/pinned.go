@@ -21,7 +21,8 @@ type Pinned[O, N any] struct {
 	member      *switchover.Member
 }
 
-// Pin pins the phase for one statement. Release it when the statement is done. ErrRedeclare when the migration runs with another declaration.
+// Pin pins the phase for one statement. Release it when the statement is done. ErrRedeclare when the migration runs with another
+// declaration, ErrOverlap when it was never started and shares a column with one that runs.
 func (p *Pair[O, N]) Pin(ctx context.Context, member *switchover.Member) (*Pinned[O, N], error) {
 	if p.err != nil {
 		return nil, p.err
@@ -60,7 +61,7 @@ func (p *Pair[O, N]) In(tx *Tx) (*Pinned[O, N], error) {
 }
 
 func (p *Pair[O, N]) pinned(pin switchover.Pin, member *switchover.Member) (*Pinned[O, N], error) {
-	write, read, err := pinnedPhase(pin, p.def, p.Name(), p.def.Fingerprint())
+	write, read, err := pinnedPhase(pin, p.Name(), p.def.Fingerprint(), &p.def)
 	if err != nil {
 		return nil, err
 	}

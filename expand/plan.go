@@ -40,7 +40,7 @@ var (
 // Plan returns what Apply would do: one transaction that adds the new and the stamp column and the guard, or nothing when they are there or the migration
 // is complete. It leaves nothing behind, but needs a connection that may write: to learn how PostgreSQL spells Spec.Type it makes a temporary
 // table and rolls back. A new column that is there already must be empty, for which it reads the table once.
-// Errors: ErrNoTable, ErrNoColumn, ErrKey, ErrRefused, ErrType, ErrRedeclare, or a conversion that PostgreSQL cannot parse.
+// Errors: ErrNoTable, ErrNoColumn, ErrKey, ErrRefused, ErrType, ErrRedeclare, ErrOverlap, or a conversion that PostgreSQL cannot parse.
 func Plan(ctx context.Context, db *sqlx.DB, p Any) ([]Step, error) {
 	if err := p.Err(); err != nil {
 		return nil, err
@@ -93,6 +93,11 @@ func plan(ctx context.Context, db *sqlx.DB, d pair.Definition) ([]Step, error) {
 	m, err := registered(ctx, db, d)
 	if err != nil {
 		return nil, err
+	}
+	if m == nil {
+		if err := refuseOverlap(ctx, db, d); err != nil {
+			return nil, err
+		}
 	}
 	if m != nil && m.Phase == phase.Complete {
 		if m.Same(d) == nil && over(t, d) {

@@ -142,7 +142,9 @@ func TestFallback(t *testing.T) {
 	require.Equal(t, switchover.Switch, b.migration().Phase, "61 of 610 differ: as much as 10 %, not more: nothing")
 	b.compared(second, 1, 1)
 	require.Equal(t, switchover.Migrate, b.migration().Phase)
-	b.soon(func() bool { return first.Phase(name) == switchover.Migrate && second.Phase(name) == switchover.Migrate }, "the members follow")
+	b.soon(func() bool {
+		return first.Phase(name) == switchover.Migrate && second.Phase(name) == switchover.Migrate
+	}, "the members follow")
 	events, err := state.Events(t.Context(), b.db, name)
 	require.NoError(t, err)
 	last := events[len(events)-1]

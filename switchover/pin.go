@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 // snapshot is what the member knew at one moment, and how many operations still rely on it.
 type snapshot struct {
 	migrations map[string]known
+	rows       []state.Migration      // the same
 	tallies    map[string]*tally      // by migration; kept from snapshot to snapshot for as long as the epoch lasts
 	guards     map[state.Guarded]bool // the tables that have a guard, as they were when a migration was last missed; nil: never asked
 	readAt     atomic.Int64           // when this was last seen to be true, monotonic enough: time since process start
@@ -71,14 +73,22 @@ func (p Pin) Phase(migration string) Phase {
 	return Start
 }
 
-// Lost tells whether the database has the guard of a migration and has lost its row: a hand has emptied the state tables.
-func (p Pin) Lost(d pair.Definition) bool {
-	_, ok := p.snap.migrations[d.Name()]
-	return !ok && p.snap.guards[state.GuardOf(d)]
-}
-
 // Fingerprint tells which declaration the migration was started with; empty when the database does not know it.
 func (p Pin) Fingerprint(migration string) string { return p.snap.migrations[migration].fingerprint }
+
+// Check refuses a pair that is not as its migration was started (ErrRedeclare), or that the database does not know and that shares a column with another migration
+// under way (ErrOverlap): it would write and read as in Start, and old may be stale. So it would where the database has a migration's guard and has lost its row (ErrLost).
+func (p Pin) Check(d pair.Definition) error {
+	if _, ok := p.snap.migrations[d.Name()]; !ok && p.snap.guards[state.GuardOf(d)] {
+		return fmt.Errorf("%s: %w", d.Name(), ErrLost)
+	}
+	for i := range p.snap.rows {
+		if m := &p.snap.rows[i]; m.Name == d.Name() {
+			return m.Same(d)
+		}
+	}
+	return state.Overlap(p.snap.rows, d)
+}
 
 // Phase is the phase that an operation would be pinned to now.
 func (m *Member) Phase(migration string) Phase {
@@ -157,7 +167,7 @@ func (m *Member) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	next.migrations = make(map[string]known, len(list))
+	next.migrations, next.rows = make(map[string]known, len(list)), list
 	for i := range list {
 		row := &list[i]
 		next.migrations[row.Name] = known{phase: row.Phase, epoch: row.Epoch, fingerprint: row.Fingerprint, share: row.Share, guard: state.GuardOf(row.Definition)}
@@ -200,6 +210,7 @@ func (m *Member) keepLost(ctx context.Context, old, next *snapshot) error {
 		}
 		k.lost = true
 		next.migrations[name] = k
+		next.rows = append(next.rows, old.rows[slices.IndexFunc(old.rows, func(m state.Migration) bool { return m.Name == name })])
 	}
 	return nil
 }

@@ -3,6 +3,7 @@
 package pair
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -78,6 +79,21 @@ func (d Definition) Fingerprint() string {
 	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:8])
+}
+
+// Differs says in words how the definition differs from the one that its migration was started with; "" if it does not.
+func (d Definition) Differs(started Definition) string {
+	var out []string
+	for _, f := range []struct {
+		word    string
+		is, was []string
+	}{{"key", d.Key, started.Key}, {"old", d.Old, started.Old}, {"new", d.New, started.New}, {"type", d.Types, started.Types},
+		{"stamp", []string{d.Stamp}, []string{started.Stamp}}, {"forward SQL", d.Forward, started.Forward}, {"backward SQL", d.Backward, started.Backward}} {
+		if !slices.Equal(f.is, f.was) {
+			out = append(out, fmt.Sprintf("%s is %s and was %s", f.word, cmp.Or(strings.Join(f.is, ", "), "none"), cmp.Or(strings.Join(f.was, ", "), "none")))
+		}
+	}
+	return strings.Join(out, "; ")
 }
 
 // Check finds what is wrong with the definition without asking a database.

@@ -147,6 +147,11 @@ func refuseOverlap(ctx context.Context, tx *sqlx.Tx, d pair.Definition) error {
 	if err != nil {
 		return err
 	}
+	return Overlap(list, d)
+}
+
+// Overlap refuses a pair that shares a column with another migration that is under way.
+func Overlap(list []Migration, d pair.Definition) error {
 	for _, other := range list {
 		o := other.Definition
 		if other.Phase == phase.Complete || o.Table != d.Table || other.Name == d.Name() {
@@ -164,7 +169,7 @@ func refuseOverlap(ctx context.Context, tx *sqlx.Tx, d pair.Definition) error {
 // Same refuses a declaration other than the one that the migration was started with.
 func (m *Migration) Same(d pair.Definition) error {
 	if m.Fingerprint != d.Fingerprint() {
-		return fmt.Errorf("migration %s in phase %s: %w", m.Name, m.Phase, ErrRedeclare)
+		return fmt.Errorf("migration %s in phase %s, %s: %w", m.Name, m.Phase, d.Differs(m.Definition), ErrRedeclare)
 	}
 	return nil
 }
