@@ -25,6 +25,8 @@ type actor struct {
 	pair *expand.Pair[string, string]
 	n    int
 
+	register int64 // 0, or emails: which column of a row this actor knows
+
 	forEver bool // a zombie stays where it is
 }
 
@@ -50,11 +52,20 @@ func (a *actor) pauseFor(ctx context.Context, mean time.Duration) {
 
 func now() int64 { return time.Now().UnixNano() }
 
-// write records a write by what became of it: done, refused and thus not done, or nobody knows.
+// write records a write of a row by what became of it: done, refused and thus not done, or nobody knows.
 func (a *actor) write(key int64, do func(value string) error) {
-	e := event{Actor: a.name, Key: key, Write: true, Value: a.value(), Call: now()}
-	err := do(e.Value)
-	e.Return = now()
+	a.writeAll([]int64{key + a.register}, func(values []string) error { return do(values[0]) })
+}
+
+// writeAll records one statement that writes several registers.
+func (a *actor) writeAll(keys []int64, do func(values []string) error) {
+	values := make([]string, len(keys))
+	for i := range values {
+		values[i] = a.value()
+	}
+	call := now()
+	err := do(values)
+	ended := now()
 	state := pg.SQLState(err)
 	switch {
 	case err == nil:
@@ -67,18 +78,23 @@ func (a *actor) write(key int64, do func(value string) error) {
 			a.h.fail(fmt.Errorf("%s writes: %w", a.name, err))
 		}
 		return
-	default:
-		e.Return = never
+	case errors.Is(err, context.Canceled), errors.Is(err, sql.ErrTxDone), errors.Is(err, pgtest.ErrCut), pg.ConnectionLost(err):
+		ended = never
 		a.h.mu.Lock()
 		a.h.unknown++
 		a.h.mu.Unlock()
+	default:
+		a.h.fail(fmt.Errorf("%s writes: %w", a.name, err))
+		return
 	}
-	a.h.add(e)
+	for i, key := range keys {
+		a.h.add(event{Actor: a.name, Key: key, Write: true, Value: values[i], Call: call, Return: ended})
+	}
 }
 
 // read records a read; one that failed saw nothing.
 func (a *actor) read(ctx context.Context, key int64, do func() (string, error)) {
-	e := event{Actor: a.name, Key: key, Call: now()}
+	e := event{Actor: a.name, Key: key + a.register, Call: now()}
 	value, err := do()
 	e.Value, e.Return = value, now()
 	switch s := pg.SQLState(err); {
@@ -147,77 +163,6 @@ func (a *actor) transaction(ctx context.Context, users *expand.Repository[user],
 	})
 	if seen.Return > 0 {
 		a.h.add(seen)
-	}
-}
-
-// zombie keeps the phase that its member knows now, for ever or for a hundred operations.
-func (a *actor) zombie(ctx context.Context, m *switchover.Member) {
-	p, err := a.pair.Pin(ctx, m)
-	if err != nil {
-		a.h.fail(err)
-		return
-	}
-	defer p.Release()
-	type row struct {
-		ID       int64                        `db:"id"`
-		FullName expand.Value[string, string] `db:"full_name"`
-	}
-	for ; ctx.Err() == nil && (a.forEver || a.rng.IntN(100) > 0); a.pauseFor(ctx, seldom/2) {
-		key := a.key()
-		if a.rng.IntN(2) == 0 {
-			a.write(key, func(v string) error {
-				value, err := p.Value(v)
-				if err != nil {
-					return err
-				}
-				_, err = sqlx.NamedExecContext(ctx, a.db, `UPDATE users SET `+p.Set()+` WHERE id = :id`, row{key, value})
-				return err
-			})
-			continue
-		}
-		if p.Phase() < switchover.Expand {
-			continue // in Start the columns need not be there: it reads old, as the old binary does
-		}
-		a.read(ctx, key, func() (string, error) {
-			var r row
-			if err := sqlx.GetContext(ctx, a.db, &r, `SELECT id, `+p.Select("users")+` FROM users WHERE id = $1`, key); err != nil {
-				return "", err
-			}
-			return p.Read(r.FullName, key)
-		})
-	}
-}
-
-// seldom is the mean pause of programs beside the wrappers: those that only Go converts hold up the operator until they are swept.
-const seldom = 60 * time.Millisecond
-
-// raw writes one column and knows nothing of the pair.
-func (a *actor) raw(ctx context.Context, column string) {
-	for ; ctx.Err() == nil; a.pauseFor(ctx, seldom) {
-		key := a.key()
-		a.write(key, func(v string) (err error) {
-			if column == "user_name" {
-				v, err = a.pair.Backward(v)
-			}
-			if err == nil {
-				_, err = a.db.ExecContext(ctx, `UPDATE users SET `+column+` = $1 WHERE id = $2`, v, key)
-			}
-			return err
-		})
-	}
-}
-
-// repeated writes to old what old has already, which looks like no change, and tells what that was.
-func (a *actor) repeated(ctx context.Context) {
-	for ; ctx.Err() == nil; a.pause(ctx) {
-		key := a.key()
-		a.read(ctx, key, func() (value string, err error) {
-			err = a.db.GetContext(ctx, &value, `UPDATE users SET user_name = user_name WHERE id = $1 RETURNING user_name`, key)
-			if err != nil {
-				return "", err
-			}
-			return a.pair.Forward(value)
-		})
 	}
 }
 

@@ -29,6 +29,7 @@ type history struct {
 	mu       sync.Mutex
 	events   []event
 	refused  int // writes that the guard refused
+	repaired int // transactions around the wrappers that the guard brought into step
 	unknown  int // writes whose end nobody knows
 	failures []error
 }
@@ -103,11 +104,24 @@ func (h *history) check(t *testing.T) bool {
 	require.NotEmpty(t, h.events)
 	result := porcupine.CheckOperationsTimeout(register, h.operations(), checkTime)
 	require.NotEqual(t, porcupine.Unknown, result, "the checker needs longer than %s", checkTime)
-	t.Logf("%d operations, %d refused by the guard, %d of unknown end: %s", len(h.events), h.refused, h.unknown, result)
+	t.Logf("%s: %s", h, result)
 	if result == porcupine.Illegal {
 		t.Log(h.suspect())
 	}
 	return result == porcupine.Ok
+}
+
+// rows is how many histories it has: one for each register.
+func (h *history) rows() int {
+	seen := map[int64]bool{}
+	for _, e := range h.events {
+		seen[e.Key] = true
+	}
+	return len(seen)
+}
+
+func (h *history) String() string {
+	return fmt.Sprintf("%d rows' histories, %d operations, %d refused by the guard, %d repaired by it, %d of unknown end", h.rows(), len(h.events), h.refused, h.repaired, h.unknown)
 }
 
 // suspect shows what happened around the first read of a value that another one had replaced before the read began.

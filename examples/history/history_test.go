@@ -5,6 +5,7 @@ package history_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -51,6 +52,7 @@ type fleet struct {
 	*testing.T
 	table     string
 	pair      *expand.Pair[string, string]
+	second    *expand.Pair[string, string] // another migration of the same table
 	unguarded bool
 	members   int // more members in goroutines
 	levels    []sql.IsolationLevel
@@ -91,8 +93,8 @@ func zombie(ctx context.Context, f *fleet, a *actor) {
 	}
 }
 
-func oldBinary(ctx context.Context, _ *fleet, a *actor) { a.raw(ctx, "user_name") }
-func onlyNew(ctx context.Context, _ *fleet, a *actor)   { a.raw(ctx, "full_name") }
+func oldBinary(ctx context.Context, _ *fleet, a *actor) { a.raw(ctx, a.pair.Definition().Old[0]) }
+func onlyNew(ctx context.Context, _ *fleet, a *actor)   { a.raw(ctx, a.pair.Definition().New[0]) }
 func sameAgain(ctx context.Context, _ *fleet, a *actor) { a.repeated(ctx) }
 func lostCommit(ctx context.Context, f *fleet, a *actor) {
 	f.member(ctx, a.joining(), func(m *switchover.Member) {
@@ -121,6 +123,7 @@ func (f *fleet) play() *history {
 	require.NoError(f, err)
 	f.db.MustExec(`INSERT INTO users SELECT i, $1 FROM generate_series(1, $2) i`, old, rowsOfTable)
 	require.NoError(f, expand.Apply(f.Context(), f.db, f.pair, expand.Options{}))
+	f.addSecond()
 	f.early, err = switchover.Join(f.Context(), f.db, switchover.JoinOptions{Poll: time.Hour, Log: quiet})
 	require.NoError(f, err)
 	f.Cleanup(func() { _ = f.early.Leave(context.WithoutCancel(f.Context())) })
@@ -140,12 +143,18 @@ func (f *fleet) play() *history {
 		a := &actor{name: fmt.Sprintf("actor %d", i), h: f.h, db: f.db, pair: f.pair, forEver: f.unguarded, rng: rand.New(rand.NewPCG(f.seed, uint64(i)))}
 		wg.Go(func() { act(ctx, f, a) })
 	}
+	other := f.walkSecond(ctx)
 	steps, err := walk(ctx)
+	if err != nil {
+		cancel() // the other may wait for this one
+	}
+	err = errors.Join(err, other())
 	cancel()
 	wg.Wait()
 	require.NoError(f, err)
 	f.Logf("seed %d, %d steps of the operator", f.seed, steps)
 	f.last()
+	require.NoError(f, f.db.Get(&f.h.repaired, `SELECT count(*) FROM tandem.stray`))
 	return f.h
 }
 
@@ -162,6 +171,10 @@ func (f *fleet) unguard(o *operator) {
 func (f *fleet) last() {
 	f.Helper()
 	a := &actor{name: "last", h: f.h, db: f.db, pair: f.pair}
+	if f.second != nil {
+		f.lastOfTwo(a)
+		return
+	}
 	f.member(f.Context(), a.joining(), func(m *switchover.Member) {
 		users, err := expand.NewRepository[user](f.db, m, f.pair)
 		require.NoError(f, err)
@@ -182,11 +195,12 @@ func fleets() map[string]fleet {
 		f.actors = actors
 		return f
 	}
-	levels, partitioned, converted, fewer := rename, rename, rename, rename
+	levels, partitioned, converted, fewer, two := rename, rename, rename, rename, rename
 	fewer.members = 6
 	levels.levels = []sql.IsolationLevel{committed, repeatable, serial}
 	partitioned.table = partitionedSQL
 	converted.pair = goOnly
+	two.members, two.table, two.second = 0, twoSQL, mailed
 	return map[string]fleet{
 		"WellBehaved":   rename,
 		"Isolation":     with(levels, oldBinary),
@@ -198,18 +212,28 @@ func fleets() map[string]fleet {
 		"TwoPhase":      with(rename, twoPhase, oldBinary),
 		"Partitioned":   with(partitioned, oldBinary, zombie, onlyNew, sameAgain),
 		"ConvertedInGo": with(converted, oldBinary, sameAgain, zombie),
-		"Everybody":     with(levels, zombie, oldBinary, onlyNew, sameAgain, lostCommit, twoPhase, inProcess(true)),
+		"TwoMigrations": with(two, bothColumns, bothColumns, bothColumns, bothColumns, bothColumns, bothColumns, bothColumns, bothColumns,
+			oldBinary, zombie, ofSecond(oldBinary), ofSecond(zombie), ofSecond(onlyNew)),
+		"Everybody": with(levels, zombie, oldBinary, onlyNew, sameAgain, lostCommit, twoPhase, inProcess(true)),
 	}
 }
 
 // Whatever the members of a fleet do, each row is as if it had one column.
 func TestHistory(t *testing.T) {
+	var all history
+	rows, checked := 0, 0
 	for name, f := range fleets() {
 		t.Run(name, func(t *testing.T) {
 			f.T, f.seed = t, *historySeed
-			require.True(t, f.play().check(t), "seed %d", f.seed)
+			h := f.play()
+			require.True(t, h.check(t), "seed %d", f.seed)
+			checked, rows = checked+1, rows+h.rows()
+			all.events = append(all.events, h.events...)
+			all.refused, all.repaired, all.unknown = all.refused+h.refused, all.repaired+h.repaired, all.unknown+h.unknown
 		})
 	}
+	t.Logf("all in all %d fleets, %d rows' histories, %d operations, %d refused by the guard, %d repaired by it, %d of unknown end",
+		checked, rows, len(all.events), all.refused, all.repaired, all.unknown)
 }
 
 // Without the guard the same test finds that the zombies and the old binary lose writes.

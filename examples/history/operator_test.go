@@ -70,6 +70,9 @@ func (o *operator) round() []func(context.Context) error {
 	}
 }
 
+// stuckTime is how long a round may take on the slowest machine; then the error tells which gate does not open.
+const stuckTime = 2 * time.Minute
+
 // walk goes round and round for the time of the flag; each step is taken as often as strays come between.
 func (o *operator) walk(ctx context.Context) (steps int, err error) {
 	for began := time.Now(); steps == 0 || time.Since(began) < *historyFor; {
@@ -80,7 +83,7 @@ func (o *operator) walk(ctx context.Context) (steps int, err error) {
 					break
 				}
 				var gates *switchover.GateError
-				if !errors.As(err, &gates) {
+				if !errors.As(err, &gates) || time.Since(began) > *historyFor+stuckTime {
 					return steps, fmt.Errorf("step %d: %w", i, err)
 				}
 				if err := o.sweep(ctx); err != nil && !errors.Is(err, backfill.ErrPhase) {
