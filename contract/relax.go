@@ -2,7 +2,6 @@ package contract
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/tandem-go/tandem/internal/ddl"
 	"github.com/tandem-go/tandem/internal/ident"
 	"github.com/tandem-go/tandem/internal/state"
+	"github.com/tandem-go/tandem/switchover"
 )
 
 // relax plans one transaction: it is a matter of the catalog only, and either all of it is taken and noted or nothing.
@@ -102,7 +102,7 @@ func (w *work) note(r state.Relaxed) func(ctx context.Context, tx *sqlx.Tx) erro
 			return err
 		}
 		if len(m.Relaxed.Restore) != len(w.m.Relaxed.Restore) {
-			return errors.New("somebody else is taking things from old at this moment: run again")
+			return fmt.Errorf("somebody else is taking things from old at this moment, run it again: %w", switchover.ErrStep)
 		}
 		return m.SetRelaxed(ctx, tx, r)
 	}

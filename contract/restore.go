@@ -2,7 +2,6 @@ package contract
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jmoiron/sqlx"
@@ -13,6 +12,7 @@ import (
 	"github.com/tandem-go/tandem/internal/pg"
 	"github.com/tandem-go/tandem/internal/phase"
 	"github.com/tandem-go/tandem/internal/state"
+	"github.com/tandem-go/tandem/switchover"
 )
 
 // restore plans the end of the way back. Each step takes itself off the list of what old still misses, in its own transaction, so a crash
@@ -28,9 +28,11 @@ func (w *work) restore(ctx context.Context) ([]expand.Step, error) {
 		return nil, err
 	}
 	missing := w.m.Relaxed.Restore
+	noted := len(missing) // of them, before each step
 	for i, s := range missing {
 		if !s.Concurrently {
-			s.Also = w.restored(missing[i+1:])
+			s.Also = w.restored(noted, missing[i+1:])
+			noted = len(missing) - i - 1
 		}
 		steps = append(steps, s)
 	}
@@ -43,7 +45,7 @@ func (w *work) restore(ctx context.Context) ([]expand.Step, error) {
 	if len(steps) == 0 && len(last.SQL) == 0 {
 		return nil, nil
 	}
-	last.Also = w.repaired
+	last.Also = w.repaired(noted)
 	return append(steps, last), nil
 }
 
@@ -84,9 +86,10 @@ func (w *work) takenFromNew() ([]expand.Step, error) {
 	return out, nil
 }
 
-func (w *work) restored(left []expand.Step) func(ctx context.Context, tx *sqlx.Tx) error {
+// restored notes that a step is done. If other things are noted than before it, somebody else gives back the same: to write over that would leave a list of what is there already.
+func (w *work) restored(noted int, left []expand.Step) func(ctx context.Context, tx *sqlx.Tx) error {
 	return func(ctx context.Context, tx *sqlx.Tx) error {
-		m, err := w.lock(ctx, tx)
+		m, err := w.lockNoted(ctx, tx, noted)
 		if err != nil {
 			return err
 		}
@@ -96,22 +99,32 @@ func (w *work) restored(left []expand.Step) func(ctx context.Context, tx *sqlx.T
 	}
 }
 
-func (w *work) repaired(ctx context.Context, tx *sqlx.Tx) error {
+func (w *work) repaired(noted int) func(ctx context.Context, tx *sqlx.Tx) error {
+	return func(ctx context.Context, tx *sqlx.Tx) error {
+		m, err := w.lockNoted(ctx, tx, noted)
+		if err != nil {
+			return err
+		}
+		if err := m.SetRelaxed(ctx, tx, state.Relaxed{}); err != nil {
+			return err
+		}
+		if !w.reversing() {
+			return nil
+		}
+		// The reverse pass is done with; another way back begins another.
+		if _, err := tx.ExecContext(ctx, `DELETE FROM tandem.backfill WHERE migration = $1 AND kind = 'reverse'`, m.Name); err != nil {
+			return err
+		}
+		return m.SetGuard(ctx, tx, guard.Repair)
+	}
+}
+
+func (w *work) lockNoted(ctx context.Context, tx *sqlx.Tx, noted int) (*state.Migration, error) {
 	m, err := w.lock(ctx, tx)
-	if err != nil {
-		return err
+	if err == nil && len(m.Relaxed.Restore) != noted {
+		err = fmt.Errorf("somebody else is giving things back to old at this moment, run it again: %w", switchover.ErrStep)
 	}
-	if err := m.SetRelaxed(ctx, tx, state.Relaxed{}); err != nil {
-		return err
-	}
-	if !w.reversing() {
-		return nil
-	}
-	// The reverse pass is done with; another way back begins another.
-	if _, err := tx.ExecContext(ctx, `DELETE FROM tandem.backfill WHERE migration = $1 AND kind = 'reverse'`, m.Name); err != nil {
-		return err
-	}
-	return m.SetGuard(ctx, tx, guard.Repair)
+	return m, err
 }
 
 // lock reads the migration again and refuses if it has moved since the plan.
@@ -121,7 +134,7 @@ func (w *work) lock(ctx context.Context, tx *sqlx.Tx) (*state.Migration, error) 
 		return nil, err
 	}
 	if m.Epoch != w.m.Epoch || m.Guard != w.m.Guard {
-		return nil, errors.New("somebody else has moved this migration meanwhile: run again")
+		return nil, fmt.Errorf("somebody else has moved this migration meanwhile, run it again: %w", switchover.ErrStep)
 	}
 	return m, nil
 }

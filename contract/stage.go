@@ -89,7 +89,7 @@ func Apply(ctx context.Context, db *sqlx.DB, p expand.Any, stage Stage, o Option
 		return err
 	}
 	if stage == Drop {
-		err = w.drop(ctx, o)
+		err = w.outrun(ctx, nil, 0, w.drop(ctx, o))
 	} else {
 		err = w.run(ctx, o)
 	}
@@ -176,11 +176,12 @@ func (w *work) run(ctx context.Context, o Options) error {
 		}
 	}
 	steps, err := w.plan(ctx)
-	if err != nil || len(steps) == 0 {
-		return err
+	done := 0
+	if err == nil {
+		done, err = ddl.Run(ctx, w.db, w.d.Table, steps, o.Locks)
 	}
-	if _, err := ddl.Run(ctx, w.db, w.d.Table, steps, o.Locks); err != nil {
-		return err
+	if err != nil || len(steps) == 0 {
+		return w.outrun(ctx, steps, done, err)
 	}
 	return state.Log(ctx, w.db, state.Event{Migration: w.m.Name, Kind: w.stage.String(), From: w.m.Phase, To: w.m.Phase, Actor: o.Gates.Actor, Waived: waived})
 }
