@@ -72,6 +72,9 @@ func act(ctx context.Context, dsn string, h *history) error {
 	defer func() { _ = db.Close() }()
 	a := &actor{name: os.Getenv(nameVariable), h: h, db: db, pair: pairs[os.Getenv(pairVariable)], rng: rand.New(rand.NewPCG(seed, 1))}
 	m, err := switchover.Join(ctx, db, a.joining())
+	if ctx.Err() != nil {
+		return nil // the walk was over first
+	}
 	if err != nil {
 		return err
 	}
