@@ -10,6 +10,7 @@ import (
 	"github.com/tandem-go/tandem/backfill"
 	"github.com/tandem-go/tandem/contract"
 	"github.com/tandem-go/tandem/expand"
+	"github.com/tandem-go/tandem/internal/pg"
 	"github.com/tandem-go/tandem/switchover"
 )
 
@@ -104,6 +105,36 @@ func TestDropIsAllOrNothing(t *testing.T) {
 	release()
 	w.apply(contract.Drop)
 	require.Equal(t, w.renamed(plain), w.describe())
+}
+
+// A stage that cannot be put on record is not done: its event is part of its last step.
+func TestStageIsOnRecord(t *testing.T) {
+	t.Parallel()
+	w := newLonelyWalker(t, usersSQL, fullName)
+	w.toSwitch()
+	recorded := func(stage contract.Stage) int {
+		return w.number(`SELECT count(*) FROM tandem.event WHERE kind = '` + stage.String() + `'`)
+	}
+	each := func(stage contract.Stage) {
+		t.Helper()
+		release := w.hold(`LOCK TABLE tandem.event IN EXCLUSIVE MODE`)
+		ctx, cancel := context.WithTimeout(t.Context(), waitTime)
+		defer cancel()
+		err := contract.Apply(ctx, w.db, w.pair, stage, contract.Options{Gates: quick, Locks: expand.Options{LockTimeout: 50 * time.Millisecond, Attempts: 2}})
+		require.Equal(t, pg.LockNotAvailable, pg.SQLState(err), "%v", err)
+		release()
+		left, err := contract.Plan(t.Context(), w.db, w.pair, stage)
+		require.NoError(t, err)
+		require.NotEmpty(t, left, "%s has still to do its last step", stage)
+		before := recorded(stage)
+		w.apply(stage)
+		require.Equal(t, before+1, recorded(stage))
+	}
+	each(contract.Relax)
+	each(contract.Restore)
+	w.apply(contract.Relax)
+	w.advance(switchover.Contract)
+	each(contract.Finish)
 }
 
 // CREATE INDEX CONCURRENTLY is cut while it waits for an old transaction, and leaves an INVALID index: the next run drops it and builds it again.

@@ -177,13 +177,24 @@ func (w *work) run(ctx context.Context, o Options) error {
 	}
 	steps, err := w.plan(ctx)
 	done := 0
-	if err == nil {
+	if err == nil && len(steps) > 0 {
+		last := &steps[len(steps)-1]
+		last.Also = w.logged(last.Also, state.Event{Migration: w.m.Name, Kind: w.stage.String(), From: w.m.Phase, To: w.m.Phase, Actor: o.Gates.Actor, Waived: waived})
 		done, err = ddl.Run(ctx, w.db, w.d.Table, steps, o.Locks)
 	}
-	if err != nil || len(steps) == 0 {
-		return w.outrun(ctx, steps, done, err)
+	return w.outrun(ctx, steps, done, err)
+}
+
+// logged writes the event in the transaction of the last step: after it, a crash would leave a stage that is done and that nobody is on record for.
+func (w *work) logged(also func(ctx context.Context, tx *sqlx.Tx) error, e state.Event) func(ctx context.Context, tx *sqlx.Tx) error {
+	return func(ctx context.Context, tx *sqlx.Tx) error {
+		if also != nil {
+			if err := also(ctx, tx); err != nil {
+				return err
+			}
+		}
+		return state.Log(ctx, tx, e)
 	}
-	return state.Log(ctx, w.db, state.Event{Migration: w.m.Name, Kind: w.stage.String(), From: w.m.Phase, To: w.m.Phase, Actor: o.Gates.Actor, Waived: waived})
 }
 
 // refuseDependents lists what would keep old from being dropped, before anything is taken from it.
