@@ -40,7 +40,12 @@ func DSN(t testing.TB, params ...string) string {
 // Copy makes a copy of a database, to which nobody may be connected, for this test, and returns its DSN.
 func Copy(t testing.TB, database string, params ...string) string {
 	t.Helper()
-	srv := Server(t)
+	return CopyOn(t, Server(t), database, params...)
+}
+
+// CopyOn is Copy on a server of the test's own. A copy of template0 is a fresh database.
+func CopyOn(t testing.TB, srv *server.Server, database string, params ...string) string {
+	t.Helper()
 	name := createFrom(t, srv, database)
 	t.Cleanup(func() { drop(t, srv, name) })
 	return srv.DSN(name, params...)
