@@ -52,6 +52,16 @@
 // repairing guard back. After contract.Apply with Relax the flip to Migrate is open as ever; below it, and before old binaries start again, Restore comes first. From
 // Complete there is no way back.
 //
+// # Proposals from a feature flag
+//
+// The row admits; a flag, or whatever is a Source, may only propose:
+//
+//	err := switchover.Follow(ctx, db, "users.full_name", source, switchover.FollowOptions{}) // until ctx ends
+//
+// Follow takes the steps between Start and Switch that an operator would take, through the same gates, and the event log says that a flag took them. An error, a default,
+// a stale value or what is no phase keeps the admitted phase. After the database has fallen back by itself, a flag must propose less before it can propose more.
+// Package switchover/openfeature, a Go module of its own, makes an OpenFeature client a Source.
+//
 // # The state
 //
 // Schema tandem is made by Join or expand.Apply, whoever comes first, by a role that may create a schema; no superuser, no extension. Any role may read the phases,
