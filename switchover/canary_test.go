@@ -153,6 +153,10 @@ func TestFallback(t *testing.T) {
 	require.Equal(t, "62 of 611 compared reads differed, more than the tolerated share of 0.1", last.Detail)
 	require.Contains(t, last.Actor, "member second ")
 	require.Contains(t, named(b.gates(switchover.Switch, open)), "verify")
+	list, err := switchover.Status(t.Context(), b.db, open)
+	require.NoError(t, err)
+	require.Equal(t, state.Fallback, list[0].Step.Kind)
+	require.Contains(t, list[0].String(), "\n  last step: fallback by "+last.Actor+": 62 of 611 compared reads differed")
 }
 
 // What must not move the phase: a phase of before, another than Switch, a tolerance of everything, the way back from Contract, where old is stale.

@@ -34,8 +34,8 @@
 // than Canary tolerates, whatever the share, the database takes the migration back to Migrate, as safe as any flip of Revert, and says so:
 //
 //	users.full_name: Migrate for 2m10s, guard repair
+//	  last step: fallback by member api v1.4.2 on host-7 pid 4711: 62 of 1611 compared reads differed, more than the tolerated share of 0.01
 //	  before Switch, verify: not done: run backfill.Verify
-//	tandem.event: fallback from Switch to Migrate by member api v1.4.2 on host-7 pid 4711: 62 of 1611 compared reads differed, more than the tolerated share of 0.01
 //
 // # Poolers and standbys
 //

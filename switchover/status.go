@@ -18,6 +18,7 @@ type MigrationStatus struct {
 	Phase     Phase
 	Since     time.Duration // in this phase, by the database's clock
 	Guard     string        // none, repair, reject or reverse
+	Step      Step          // what brought it there
 	Members   []MemberStatus
 	Blocks    []Gate  // what is missing for the next phase; empty: Advance would take the step
 	Strays    []Stray // writes around the wrappers in the last hour
@@ -44,6 +45,9 @@ type MemberStatus struct {
 
 // Stray is who wrote around the wrappers.
 type Stray = state.Stray
+
+// Step is the last change of the phase: its kind, who took it, and why.
+type Step = state.Step
 
 // Pass is how far copy, verify or reverse is.
 type Pass = state.Pass
@@ -79,6 +83,9 @@ func statusOf(ctx context.Context, db *sqlx.DB, m *state.Migration, o Options) (
 	}
 	s.Dirty, s.BadRows, s.Different = counts.Dirty, counts.BadRows, counts.Mismatches
 	s.Share, s.Compared, s.Differed = m.Share, counts.Compared, counts.Different
+	if s.Step, err = state.LastStep(ctx, db, m.Name); err != nil {
+		return s, err
+	}
 	if s.Strays, err = state.Strays(ctx, db, m.Name); err != nil {
 		return s, err
 	}
@@ -136,6 +143,12 @@ func (s MigrationStatus) String() string {
 	fmt.Fprintf(&b, "%s: %s for %s, guard %s", s.Name, s.Phase, s.Since.Round(time.Second), s.Guard)
 	if s.Phase == Switch && s.Share < 1 {
 		fmt.Fprintf(&b, ", %v %% of the keys read from new", percent(s.Share))
+	}
+	if s.Step.Kind != "" {
+		fmt.Fprintf(&b, "\n  last step: %s by %s", s.Step.Kind, s.Step.Actor)
+		if s.Step.Detail != "" {
+			fmt.Fprintf(&b, ": %s", s.Step.Detail)
+		}
 	}
 	if s.Compared > 0 {
 		fmt.Fprintf(&b, "\n  %d reads compared old and new, %d of them differed", s.Compared, s.Differed)
