@@ -38,7 +38,7 @@ func repair(c Config, was, is row) (out row, dirty, ok bool) {
 	switch {
 	case !oldChanged && !newChanged:
 		return is, false, true
-	case oldChanged && newChanged:
+	case oldChanged && newChanged && (!c.Forward || is.new != is.old): // in step it may pass
 		return is, false, false
 	case oldChanged && c.Forward:
 		is.new, is.stamp = is.old, phase.Expand

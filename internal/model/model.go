@@ -7,7 +7,7 @@
 // statement at a time, at READ COMMITTED: two wrappers, each pinned to any phase that the migration has ever been in (a zombie is one that stays there), an old binary
 // that knows only old, a program that writes only new, a backfill, and an operator who takes any step that the gates allow, forth and back, as often as he likes.
 // Nothing else is bounded: the reachable states are finite. Random stamps are taken to differ. Members and acknowledgements are left out, because no safety depends on
-// them; filters and several rows too.
+// them; filters and several rows too. A test sends every statement on every row to the real triggers, and the model's guard must do as they do.
 package model
 
 import (
@@ -21,7 +21,8 @@ type Config struct {
 	Inserted          bool // the row is not there at the start
 
 	NoGuard    bool // no triggers at all
-	NoCompare  bool // the backfill's write-back compares neither the value read nor the stamp
+	NoCompare  bool // the backfill's write-back does not compare the value that was read
+	NoTodo     bool // the backfill's write-back does not look at the stamp
 	PhaseFirst bool // the phase is set before the guard is exchanged, in a transaction of its own
 	NoSwapLock bool // the swap does not wait for writers
 	NotBetween bool // the reject guard says NOT BETWEEN, which is NULL for a NULL stamp

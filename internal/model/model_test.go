@@ -79,6 +79,7 @@ func TestModelFindsMutations(t *testing.T) {
 	for name, mutate := range map[string]func(*Config){
 		"no guard":                     func(c *Config) { c.NoGuard = true },
 		"no compare in the write-back": func(c *Config) { c.NoCompare = true },
+		"no stamp in the write-back":   func(c *Config) { c.NoTodo = true },
 		"phase before the swap":        func(c *Config) { c.PhaseFirst = true },
 		"NOT BETWEEN":                  func(c *Config) { c.NotBetween = true },
 		"reject by value":              func(c *Config) { c.ByValue = true },

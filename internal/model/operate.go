@@ -31,7 +31,7 @@ func (s State) fill(c Config, add func(string, State)) {
 	}
 	r, seen, stamp := s.row, s.seen, s.fillStamp
 	s.read, s.seen, s.fillStamp = false, none, 0
-	if !c.NoCompare && (!todo || source(r) != seen) || !r.exists {
+	if !c.NoTodo && !todo || !c.NoCompare && source(r) != seen || !r.exists {
 		add("the backfill finds the row changed", s)
 		return
 	}
