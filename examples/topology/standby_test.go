@@ -29,6 +29,7 @@ type replica struct {
 	member           *switchover.Member
 	users            *expand.Repository[user] // on the standby, with the phases of the primary
 	seen             [all + 1]int64
+	replayed         [all + 1]int64 // what was written for certain before the point that the standby has come to
 	reads            int
 	notYet           int // reads that the standby refused because it had not replayed the columns, or had replayed their end
 }
@@ -62,8 +63,11 @@ func (r *replica) pause() {
 }
 
 // resume returns when the standby has replayed all that the primary has written before.
-func (r *replica) resume() {
+func (r *replica) resume(c *counters) {
 	r.Helper()
+	for key := range r.replayed {
+		r.replayed[key] = c.done[key].Load()
+	}
 	var at string
 	require.NoError(r, r.primary.Get(&at, `SELECT pg_current_wal_lsn()`))
 	r.standby.MustExec(`SELECT pg_wal_replay_resume()`)
@@ -106,6 +110,7 @@ func (r *replica) read(c *counters, still bool) {
 		n := number(r.T, value)
 		require.LessOrEqual(r, n, c.begun[key].Load(), "key %d", key)
 		require.GreaterOrEqual(r, n, r.seen[key], "key %d goes back", key)
+		require.GreaterOrEqual(r, n, r.replayed[key], "key %d is older than what the standby has replayed", key)
 		if still {
 			require.Equal(r, r.seen[key], n, "key %d changes on a standby that stands still", key)
 		}
@@ -133,7 +138,7 @@ func (r *replica) walk(lag int) {
 	for i, s := range list {
 		// From Complete on only new is read: the standby must have come to Contract. It also needs the columns of the first step.
 		if i%lag == 0 || i == 1 || i == len(list)-1 {
-			r.resume()
+			r.resume(&c)
 			r.read(&c, false)
 			r.pause()
 			r.read(&c, false) // what it has replayed until it stood still
@@ -149,7 +154,7 @@ func (r *replica) walk(lag int) {
 		require.False(r, r.Failed(), "step %d, %s", i, s.name)
 	}
 	stop()
-	r.resume()
+	r.resume(&c)
 	r.read(&c, false)
 	for key := int64(1); key <= keys; key++ {
 		require.GreaterOrEqual(r, r.seen[key], c.done[key].Load())
