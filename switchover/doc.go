@@ -25,6 +25,10 @@
 // Package internal/model is this as a state machine, explored to the last of some 750,000 states. The tests of examples/history let fleets of well-behaved members, zombies, old
 // binaries and lost connections run through all phases forth and back, and check that every row is linearizable.
 //
+// All times are those of the database's clock; a member's is never asked. Where the database's clock is set forward, soak and quiet times are over sooner, members look
+// dead until their next beat, and another runner may take a backfill over, which fences the first. Where it is set back, soak and quiet times last until it has caught up (waive
+// them by name), and who was seen in what is now the future counts as dead until its next beat.
+//
 // # Beginning with some of the keys
 //
 //	err = switchover.Advance(ctx, db, "users.full_name", switchover.Switch, switchover.Options{Canary: switchover.Canary{Share: 0.01}})
