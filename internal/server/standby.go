@@ -26,7 +26,8 @@ func (s *Server) Standby(ctx context.Context) (*Server, error) {
 	if s.local == nil {
 		return nil, ErrNotLocal
 	}
-	l, err := newLocal(s.local.bin, nil)
+	// Replay waits for queries, however slow the machine: else it cancels them after 30 s.
+	l, err := newLocal(s.local.bin, map[string]string{"max_standby_streaming_delay": "-1"})
 	if err != nil {
 		return nil, fmt.Errorf("server: standby: %w", err)
 	}
