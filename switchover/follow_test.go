@@ -204,7 +204,7 @@ func TestFollowWaitsForGates(t *testing.T) {
 	b.db.MustExec(allMember)
 	b.reaches(switchover.Migrate)
 	b.keeps(f, switchover.Switch, nil) // the member has not acknowledged Migrate either
-	waiving := switchover.FollowOptions{Options: switchover.Options{Waive: map[string]string{"members": "it hangs"}}}
+	waiving := switchover.FollowOptions{Options: switchover.Options{Lease: time.Hour, Waive: map[string]string{"members": "it hangs"}}}
 	b.follow(&flag{phase: switchover.Switch}, waiving)
 	b.reaches(switchover.Switch)
 	require.Equal(t, map[string]string{"members": "it hangs"}, b.events()[1].Waived)
