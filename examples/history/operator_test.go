@@ -29,6 +29,19 @@ func (o *operator) to(p switchover.Phase) func(context.Context) error {
 	return func(ctx context.Context) error { return switchover.Advance(ctx, o.db, o.pair.Name(), p, hurried) }
 }
 
+// begin goes to Switch with a share of the keys. Whatever reads see to differ there is a failure of the walk, for the fleet goes back by itself.
+func (o *operator) begin(share float64) func(context.Context) error {
+	begins := hurried
+	begins.Canary = switchover.Canary{Share: share, Least: 1}
+	return func(ctx context.Context) error { return switchover.Advance(ctx, o.db, o.pair.Name(), switchover.Switch, begins) }
+}
+
+func (o *operator) share(share float64) func(context.Context) error {
+	return func(ctx context.Context) error {
+		return switchover.SetCanary(ctx, o.db, o.pair.Name(), switchover.Canary{Share: share, Least: 1}, hurried)
+	}
+}
+
 func (o *operator) back(p switchover.Phase) func(context.Context) error {
 	return func(ctx context.Context) error { return switchover.Revert(ctx, o.db, o.pair.Name(), p, hurried) }
 }
@@ -63,8 +76,8 @@ func (o *operator) round() []func(context.Context) error {
 	return []func(context.Context) error{
 		o.to(switchover.Expand), o.back(switchover.Start), o.to(switchover.Expand),
 		o.to(switchover.Migrate), o.back(switchover.Expand), o.to(switchover.Migrate), o.run, o.twins, o.sweep,
-		o.to(switchover.Switch), o.back(switchover.Migrate), o.run, o.sweep, o.to(switchover.Switch),
-		o.stage(contract.Relax), o.sweep, o.to(switchover.Contract), o.stage(contract.Finish),
+		o.begin(0.5), o.back(switchover.Migrate), o.run, o.sweep, o.to(switchover.Switch), o.share(0.3),
+		o.stage(contract.Relax), o.sweep, o.share(1), o.to(switchover.Contract), o.stage(contract.Finish),
 		o.back(switchover.Switch), o.reverse, o.stage(contract.Restore),
 		o.back(switchover.Migrate), o.back(switchover.Expand), o.back(switchover.Start),
 	}
