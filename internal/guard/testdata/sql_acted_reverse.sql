@@ -11,7 +11,7 @@ CREATE OR REPLACE TRIGGER zz_tandem_full_name_insert BEFORE INSERT ON public.use
   EXECUTE FUNCTION tandem.reject('users.full_name', 'Switch', 'Switch');
 
 CREATE OR REPLACE TRIGGER zz_tandem_full_name_update AFTER UPDATE ON public.users FOR EACH ROW
-  WHEN (((NEW.user_name IS DISTINCT FROM OLD.user_name OR NEW.full_name IS DISTINCT FROM OLD.full_name) AND NEW.full_name_stamp IS NOT DISTINCT FROM OLD.full_name_stamp) OR (NEW.full_name_stamp IS DISTINCT FROM OLD.full_name_stamp AND (NEW.full_name_stamp BETWEEN 67108864 AND 83886079) IS NOT TRUE))
+  WHEN (CASE WHEN NEW.full_name_stamp IS DISTINCT FROM OLD.full_name_stamp THEN (NEW.full_name_stamp BETWEEN 67108864 AND 83886079) IS NOT TRUE ELSE NEW.user_name IS DISTINCT FROM OLD.user_name OR NEW.full_name IS DISTINCT FROM OLD.full_name END)
   EXECUTE FUNCTION tandem.reject('users.full_name', 'Switch', 'Switch');
 
 CREATE OR REPLACE TRIGGER zz_tandem_full_name_writes AFTER UPDATE OF user_name, full_name ON public.users FOR EACH ROW

@@ -3,7 +3,7 @@ CREATE OR REPLACE TRIGGER zz_tandem_price_cents_insert BEFORE INSERT ON app."Ite
   EXECUTE FUNCTION tandem.reject('app."Items".price_cents', 'Switch', 'Contract');
 
 CREATE OR REPLACE TRIGGER zz_tandem_price_cents_update BEFORE UPDATE ON app."Items" FOR EACH ROW
-  WHEN (((ROW(NEW.price)::record *<> ROW(OLD.price)::record OR NEW.price_cents IS DISTINCT FROM OLD.price_cents) AND NEW.price_cents_stamp IS NOT DISTINCT FROM OLD.price_cents_stamp) OR (NEW.price_cents_stamp IS DISTINCT FROM OLD.price_cents_stamp AND (NEW.price_cents_stamp BETWEEN 67108864 AND 100663295) IS NOT TRUE))
+  WHEN (CASE WHEN NEW.price_cents_stamp IS DISTINCT FROM OLD.price_cents_stamp THEN (NEW.price_cents_stamp BETWEEN 67108864 AND 100663295) IS NOT TRUE ELSE ROW(NEW.price)::record *<> ROW(OLD.price)::record OR NEW.price_cents IS DISTINCT FROM OLD.price_cents END)
   EXECUTE FUNCTION tandem.reject('app."Items".price_cents', 'Switch', 'Contract');
 
 CREATE OR REPLACE TRIGGER zz_tandem_price_cents_writes BEFORE UPDATE OF price, price_cents ON app."Items" FOR EACH ROW

@@ -52,7 +52,7 @@ CREATE OR REPLACE TRIGGER zz_tandem_price_cents_insert BEFORE INSERT ON app."Ite
   EXECUTE FUNCTION tandem."guard app.""Items"".price_cents insert"();
 
 CREATE OR REPLACE TRIGGER zz_tandem_price_cents_update AFTER UPDATE ON app."Items" FOR EACH ROW
-  WHEN (((ROW(NEW.price)::record *<> ROW(OLD.price)::record OR NEW.price_cents IS DISTINCT FROM OLD.price_cents) AND NEW.price_cents_stamp IS NOT DISTINCT FROM OLD.price_cents_stamp) OR (NEW.price_cents_stamp IS DISTINCT FROM OLD.price_cents_stamp AND NEW.price_cents_stamp IS NOT NULL AND (NEW.price_cents_stamp BETWEEN 33554432 AND 83886079) IS NOT TRUE))
+  WHEN (CASE WHEN NEW.price_cents_stamp IS DISTINCT FROM OLD.price_cents_stamp THEN NEW.price_cents_stamp NOT BETWEEN 33554432 AND 83886079 ELSE ROW(NEW.price)::record *<> ROW(OLD.price)::record OR NEW.price_cents IS DISTINCT FROM OLD.price_cents END)
   EXECUTE FUNCTION tandem."guard app.""Items"".price_cents update"();
 
 ALTER TABLE app."Items" ENABLE ALWAYS TRIGGER zz_tandem_price_cents_insert;
