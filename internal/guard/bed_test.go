@@ -50,7 +50,7 @@ type bed struct {
 }
 
 // newBed creates the table and puts the guard in force.
-func newBed(t *testing.T, create string, d pair.Definition, mode guard.Mode) bed {
+func newBed(t testing.TB, create string, d pair.Definition, mode guard.Mode) bed {
 	t.Helper()
 	require.NoError(t, d.Check())
 	b := bed{db: pgtest.New(t), def: d}
@@ -61,7 +61,7 @@ func newBed(t *testing.T, create string, d pair.Definition, mode guard.Mode) bed
 }
 
 // install does what expand and the swap do.
-func (b bed) install(t *testing.T, mode guard.Mode) {
+func (b bed) install(t testing.TB, mode guard.Mode) {
 	t.Helper()
 	table, err := catalog.Read(t.Context(), b.db, b.def.Table)
 	require.NoError(t, err)
