@@ -35,7 +35,7 @@ var open = switchover.Options{Quiet: switchover.None, Soak: switchover.None, Act
 
 // bed is a database with one migration whose columns and guard are there.
 type bed struct {
-	*testing.T
+	testing.TB
 	dsn string
 	db  *sqlx.DB
 }
@@ -46,15 +46,15 @@ func definition() pair.Definition {
 }
 
 // newBed is in phase p with all that the next step asks for.
-func newBed(t *testing.T, p switchover.Phase, params ...string) bed {
+func newBed(t testing.TB, p switchover.Phase, params ...string) bed {
 	t.Helper()
 	return newBedOf(t, definition(), p, params...)
 }
 
-func newBedOf(t *testing.T, d pair.Definition, p switchover.Phase, params ...string) bed {
+func newBedOf(t testing.TB, d pair.Definition, p switchover.Phase, params ...string) bed {
 	t.Helper()
 	dsn := pgtest.DSN(t, params...)
-	b := bed{T: t, dsn: dsn, db: pgtest.Open(t, dsn)}
+	b := bed{TB: t, dsn: dsn, db: pgtest.Open(t, dsn)}
 	b.db.MustExec(`CREATE TABLE users (id int PRIMARY KEY, user_name text, email text, full_name text, full_name_stamp int);
 		INSERT INTO users VALUES (1, 'ada', '', 'ada', 50331649)`)
 	require.NoError(t, state.Install(t.Context(), b.db))
