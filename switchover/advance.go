@@ -51,7 +51,7 @@ type Options struct {
 	LockTimeout time.Duration // one try for a table lock; defaults to 200 ms
 	Attempts    int           // tries for it, with full jitter between them; defaults to 30
 
-	// Within runs in the transaction that sets the phase, after the table is locked. Package contract drops the columns in it.
+	// Within runs in the transaction that sets the phase, before it is set and behind the lock of the migration's row. Package contract drops the columns in it.
 	Within func(ctx context.Context, tx *sqlx.Tx) error
 }
 
@@ -90,8 +90,8 @@ func (o Options) withDefaults() (Options, ddl.Options, error) {
 
 // Advance moves a migration to the next phase. It refuses with a *GateError that lists everything missing, with ErrStep when to is
 // not the next phase, and with ErrUnknown. Locks: none on the application's tables, except for Contract (the swap), which takes
-// SHARE ROW EXCLUSIVE for a moment: it waits for writers, at most LockTimeout a try, and blocks no reader; and for Complete, see
-// contract.Apply.
+// SHARE UPDATE EXCLUSIVE and then, for a moment, SHARE ROW EXCLUSIVE: it waits for writers, at most LockTimeout a try, and blocks no
+// reader; and for Complete, see contract.Apply.
 func Advance(ctx context.Context, db *sqlx.DB, migration string, to Phase, o Options) error {
 	if !to.Valid() {
 		return fmt.Errorf("advance %s: %v: %w", migration, to, ErrStep)
@@ -217,84 +217,4 @@ func refuseUniques(ctx context.Context, db *sqlx.DB, m *state.Migration) error {
 	}
 	return &GateError{Migration: m.Name, From: Contract, To: Switch, Gates: []Gate{{Name: "uniques",
 		Missing: fmt.Sprintf("old has the unique index %s with stale values: drop it, and build it again after the way back", uniques[0].Name)}}}
-}
-
-// move sets the phase, in one transaction with what belongs to it. The row is locked and must be as it was when the gates were asked.
-func move(ctx context.Context, db *sqlx.DB, was *state.Migration, to Phase, kind string, o Options, locks ddl.Options) error {
-	swap := was.Phase == Contract || to == Contract
-	return ddl.Try(ctx, db, was.Definition.Table, locks, func(ctx context.Context) error {
-		return pg.InTx(ctx, db, pg.Settings{LockTimeout: locks.LockTimeout}, func(ctx context.Context, tx *sqlx.Tx) error {
-			mode := was.Guard
-			if swap && to != Complete {
-				// It conflicts with the ROW EXCLUSIVE lock that a writer holds to its commit: each writing transaction
-				// is wholly before or wholly after the swap.
-				if _, err := tx.ExecContext(ctx, `LOCK TABLE `+was.Definition.Table.SQL()+` IN SHARE ROW EXCLUSIVE MODE`); err != nil {
-					return err
-				}
-			}
-			m, err := state.Lock(ctx, tx, was.Name)
-			if err != nil {
-				return err
-			}
-			if m.Epoch != was.Epoch || m.Guard != was.Guard {
-				return fmt.Errorf("somebody else has moved it to %s meanwhile: %w", m.Phase, ErrStep)
-			}
-			if swap && to != Complete {
-				mode = map[Phase]guard.Mode{Contract: guard.Reject, Switch: guard.Reverse}[to]
-				if err := exchangeGuard(ctx, tx, m, mode); err != nil {
-					return err
-				}
-			}
-			if o.Within != nil {
-				if err := o.Within(ctx, tx); err != nil {
-					return err
-				}
-			}
-			if to == Complete {
-				mode = guard.None
-			}
-			if err := m.Move(ctx, tx, to, mode); err != nil {
-				return err
-			}
-			return note(ctx, tx, m, kind, was.Phase, o)
-		})
-	})
-}
-
-// note logs the step. One forward to Switch begins with the canary that was asked for; any other leaves none behind.
-func note(ctx context.Context, tx *sqlx.Tx, m *state.Migration, kind string, from Phase, o Options) error {
-	e := state.Event{Migration: m.Name, Kind: kind, From: from, To: m.Phase, Actor: o.Actor, Waived: o.Waive}
-	c := state.Canary{Share: 1, Tolerance: 1, Least: defaultLeast}
-	if from < m.Phase && m.Phase == Switch {
-		c = state.Canary(o.Canary)
-		e.Detail = o.Canary.String()
-	}
-	if err := m.SetCanary(ctx, tx, c); err != nil {
-		return err
-	}
-	return state.Log(ctx, tx, e)
-}
-
-// exchangeGuard replaces one guard by another, under the table's lock.
-func exchangeGuard(ctx context.Context, tx *sqlx.Tx, m *state.Migration, mode guard.Mode) error {
-	if mode == guard.Reject {
-		counts, err := state.Count(ctx, tx, m.Name)
-		if err != nil {
-			return err
-		}
-		if counts.Dirty+counts.BadRows > 0 {
-			return &GateError{Migration: m.Name, From: m.Phase, To: Contract, Gates: []Gate{{Name: "dirty",
-				Missing: fmt.Sprintf("%d rows of strays came while the swap waited for its lock: run backfill.Sweep", counts.Dirty+counts.BadRows)}}}
-		}
-	}
-	t, err := catalog.Read(ctx, tx, m.Definition.Table)
-	if err != nil {
-		return err
-	}
-	for _, sql := range guard.Install(t.Spec(m.Definition), mode) {
-		if _, err := tx.ExecContext(ctx, sql); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -199,7 +199,7 @@ func TestFallbackByAPlainRole(t *testing.T) {
 	app := pgtest.Open(t, b.dsn+" options='-c role="+role+"'")
 	_, err := app.Exec(`UPDATE tandem.migration SET phase = 'Migrate'`)
 	require.ErrorContains(t, err, "permission denied")
-	plain := bed{T: t, dsn: b.dsn, db: app}
+	plain := bed{TB: t, dsn: b.dsn, db: app}
 	m := plain.join("app")
 	b.compared(m, 100, 50)
 	require.Equal(t, switchover.Migrate, b.migration().Phase)
