@@ -54,12 +54,14 @@ type Options struct {
 }
 
 // The default lock timeout lies below deadlock_timeout (1 s), so that a waiting step never starts the deadlock detector, and 30 tries
-// with up to 2 s between them last about half a minute.
+// with up to 2 s between them last about half a minute. A statement may come to the lock twice, when it is parsed and when it is executed, if a driver sends the
+// two apart: without a least pause two tries in a row could hold up the same statement.
 const (
 	defaultLockTimeout = 200 * time.Millisecond
 	defaultAttempts    = 30
 	backoffBase        = 50 * time.Millisecond
 	backoffMax         = 2 * time.Second
+	backoffLeast       = 50 * time.Millisecond
 )
 
 // WithDefaults fills zero fields and refuses what makes no sense.
@@ -100,7 +102,7 @@ func Run(ctx context.Context, db *sqlx.DB, table ident.Table, steps []Step, o Op
 
 // Try repeats fn while it fails for want of a lock, and names the blockers when it gives up.
 func Try(ctx context.Context, db *sqlx.DB, table ident.Table, o Options, fn func(context.Context) error) error {
-	err := pg.Retry(ctx, pg.Backoff{Base: backoffBase, Max: backoffMax, Attempts: o.Attempts}, noLock, fn)
+	err := pg.Retry(ctx, pg.Backoff{Base: backoffBase, Max: backoffMax, Attempts: o.Attempts, Least: backoffLeast}, noLock, fn)
 	return pg.NameBlockers(ctx, db, table, err)
 }
 

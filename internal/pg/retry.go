@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// Backoff is a bounded wait with full jitter: before attempt n it sleeps a random time up to min(Base * 2^n, Max), which spreads
+// Backoff is a bounded wait with full jitter: before attempt n it sleeps Least and a random time up to min(Base * 2^n, Max), which spreads
 // competing retries best (AWS Architecture Blog, "Exponential Backoff And Jitter").
 type Backoff struct {
 	Base, Max time.Duration
-	Attempts  int // in all; at least one is made
+	Attempts  int           // in all; at least one is made
+	Least     time.Duration // for those whom an attempt holds up; defaults to none
 }
 
 // Retry calls fn until it succeeds, fails with an error that again does not accept, attempts run out, or ctx ends. It returns
@@ -33,9 +34,9 @@ func (b Backoff) wait(attempt int) time.Duration {
 		limit = b.Base << attempt
 	}
 	if limit <= 0 {
-		return 0
+		return b.Least
 	}
-	return rand.N(limit)
+	return b.Least + rand.N(limit)
 }
 
 // Sleep waits for d or for the end of ctx, whose cause it then returns.

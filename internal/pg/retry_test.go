@@ -66,6 +66,7 @@ func TestBackoff(t *testing.T) {
 		{Base: time.Second, Max: 16 * time.Second, Attempts: 200},
 		{Base: time.Minute, Max: time.Hour, Attempts: 200}, // doubled 28 times, a minute does not fit an int64
 		{Base: time.Hour, Max: time.Second, Attempts: 200},
+		{Base: time.Second, Max: 16 * time.Second, Attempts: 200, Least: time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var waits []time.Duration
@@ -82,6 +83,8 @@ func TestBackoff(t *testing.T) {
 				if i < 10 {
 					limit = min(b.Max, b.Base<<i)
 				}
+				require.GreaterOrEqual(t, w, b.Least)
+				w -= b.Least
 				require.LessOrEqual(t, w, limit)
 				seen[w] = true
 				total += w
