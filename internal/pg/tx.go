@@ -4,6 +4,7 @@ package pg
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"strconv"
 	"time"
@@ -18,9 +19,13 @@ type Settings struct {
 	AsyncCommit      bool // synchronous_commit = off
 }
 
-// InTx runs fn in a transaction and commits it; any error of fn rolls it back.
+// readCommitted is asked for, because the server's default may be another: a statement that follows a lock must see what was committed while the
+// lock was waited for, and a transaction's one snapshot is older than that.
+var readCommitted = &sql.TxOptions{Isolation: sql.LevelReadCommitted}
+
+// InTx runs fn in a transaction of READ COMMITTED and commits it; any error of fn rolls it back.
 func InTx(ctx context.Context, db *sqlx.DB, s Settings, fn func(ctx context.Context, tx *sqlx.Tx) error) error {
-	tx, err := db.BeginTxx(ctx, nil)
+	tx, err := db.BeginTxx(ctx, readCommitted)
 	if err != nil {
 		return Cause(ctx, fmt.Errorf("begin: %w", err))
 	}
