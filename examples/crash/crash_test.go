@@ -14,7 +14,7 @@ import (
 	"github.com/tandem-go/tandem/internal/server"
 )
 
-var crashStep = flag.Int("crash.step", 61, "crash at every n-th point; 1: at all of them")
+var crashStep = flag.Int("crash.step", 79, "crash at every n-th point; 1: at all of them")
 
 // point is a moment of one operation: its n-th message to the server.
 type point struct {
@@ -54,10 +54,11 @@ func (c *campaign) run() {
 	total := 0
 	for m, n := range c.tried {
 		c.Logf("%d kills %s a message", n, moment(m))
+		require.Positive(c, n)
 		total += n
 	}
 	c.Logf("%d kills in all; of the writes %+v", total, c.tally)
-	require.Greater(c, total, 10*int(moments)/min(*crashStep, 10))
+	require.Greater(c, total, 15)
 	require.Positive(c, c.tally.acknowledged)
 }
 
