@@ -33,7 +33,9 @@ func (o *operator) to(p switchover.Phase) func(context.Context) error {
 func (o *operator) begin(share float64) func(context.Context) error {
 	begins := hurried
 	begins.Canary = switchover.Canary{Share: share, Least: 1}
-	return func(ctx context.Context) error { return switchover.Advance(ctx, o.db, o.pair.Name(), switchover.Switch, begins) }
+	return func(ctx context.Context) error {
+		return switchover.Advance(ctx, o.db, o.pair.Name(), switchover.Switch, begins)
+	}
 }
 
 func (o *operator) share(share float64) func(context.Context) error {

@@ -2,7 +2,6 @@ package state_test
 
 import (
 	"context"
-	"errors"
 	"os"
 	"testing"
 
@@ -105,5 +104,5 @@ func TestPhasesAreKept(t *testing.T) {
 	require.NoError(t, in(t, db, func(ctx context.Context, tx *sqlx.Tx) error { return m.Move(ctx, tx, phase.Complete, guard.None) }))
 	db.MustExec(`TRUNCATE tandem.migration, tandem.dirty`)
 	_, err = state.Load(t.Context(), db, m.Name)
-	require.True(t, errors.Is(err, state.ErrUnknown))
+	require.ErrorIs(t, err, state.ErrUnknown)
 }
