@@ -47,7 +47,8 @@
 // binary_parameters=yes: without it a pooler can run another client's statement in place of ours. Doctor finds that by what the server answers, and Join refuses with ErrMixedUp.
 //
 // Members join on the primary, for they write. A repository on a standby with such a member reads by the reader's rule at any lag: each value was current once. The two
-// ends are the limit: a standby that has not replayed the new columns refuses a read with 42703, and from Complete on, where only new is read, the standby must have replayed the backfill.
+// ends are the limit: a standby that has not replayed the new columns refuses a read with 42703, and from Complete on,
+// where only new is read, the standby must have replayed the step to Contract: a gate of contract.Apply with Drop asks those that are connected.
 //
 // # The ways back
 //

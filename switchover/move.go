@@ -97,6 +97,9 @@ func swap(ctx context.Context, tx *sqlx.Tx, was *state.Migration, to Phase, o Op
 		if err := refuseDirty(ctx, tx, was); err != nil {
 			return err
 		}
+		if err := m.Swapped(ctx, tx); err != nil {
+			return err
+		}
 	}
 	_, err = tx.ExecContext(ctx, exchange)
 	return err

@@ -216,3 +216,17 @@ func (a *asker) unstamped(ctx context.Context) error {
 	}
 	return nil
 }
+
+// standbys asks whether reads of new alone are right everywhere: one that has not come to the swap may have rows whose new value it does not know yet.
+func (a *asker) standbys(ctx context.Context) error {
+	list, err := state.Standbys(ctx, a.db, a.m.Name)
+	for _, s := range list {
+		who := fmt.Sprintf("%s at %s (pid %d)", s.Application, s.Address, s.PID)
+		if s.Hidden {
+			a.add(true, "standbys", "%s does not show this role how far it has replayed: grant pg_monitor, or look there and waive", who)
+		} else {
+			a.add(true, "standbys", "%s is %d bytes of log behind the step to Contract: a read of new alone may be wrong there; wait, or let nobody read from it and waive", who, s.Behind)
+		}
+	}
+	return err
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/tandem-go/tandem/internal/pg"
 	"github.com/tandem-go/tandem/internal/pgtest"
 	"github.com/tandem-go/tandem/internal/server"
+	"github.com/tandem-go/tandem/internal/state"
 	"github.com/tandem-go/tandem/switchover"
 )
 
@@ -126,6 +129,28 @@ func TestStandby(t *testing.T) {
 	}
 }
 
+// holdsUpTheDrop asks the gates of Complete about the standby.
+func (r *replica) holdsUpTheDrop() bool {
+	r.Helper()
+	gates, err := switchover.Gates(r.Context(), r.primary, fullName.Name(), switchover.Complete, switchover.Options{})
+	require.NoError(r, err)
+	return slices.ContainsFunc(gates, func(g switchover.Gate) bool {
+		return g.Name == "standbys" && strings.Contains(g.Missing, "bytes of log behind")
+	})
+}
+
+// hidesFromPlainRoles: a role that may not see how far a standby is takes it for one that lags.
+func (r *replica) hidesFromPlainRoles() {
+	r.Helper()
+	tx := r.primary.MustBegin()
+	defer func() { _ = tx.Rollback() }()
+	tx.MustExec(`CREATE ROLE plain; SET LOCAL ROLE plain`)
+	list, err := state.Standbys(r.Context(), tx, fullName.Name())
+	require.NoError(r, err)
+	require.Len(r, list, 1)
+	require.True(r, list[0].Hidden)
+}
+
 func (r *replica) walk(lag int) {
 	var c counters
 	var written *expand.Repository[user]
@@ -137,12 +162,17 @@ func (r *replica) walk(lag int) {
 	list := steps(r.primary)
 	for i, s := range list {
 		// From Complete on only new is read: the standby must have come to Contract. It also needs the columns of the first step.
+		if i == len(list)-1 && lag > i {
+			require.True(r, r.holdsUpTheDrop(), "it has not come to the step to Contract")
+			r.hidesFromPlainRoles()
+		}
 		if i%lag == 0 || i == 1 || i == len(list)-1 {
 			r.resume(&c)
 			r.read(&c, false)
 			r.pause()
 			r.read(&c, false) // what it has replayed until it stood still
 		}
+		require.False(r, i == len(list)-1 && r.holdsUpTheDrop())
 		require.NoError(r, s.do(r.Context()), "step %d, %s", i, s.name)
 		require.NoError(r, r.member.Refresh(r.Context()))
 		if n := c.deadlocks.Swap(0); n > 0 {

@@ -4,7 +4,8 @@ ALTER TABLE tandem.migration
 	ADD COLUMN share     float8 NOT NULL DEFAULT 1 CHECK (share > 0 AND share <= 1),          -- of the keys that Switch reads from new
 	ADD COLUMN tolerance float8 NOT NULL DEFAULT 1 CHECK (tolerance >= 0 AND tolerance <= 1), -- of the compared reads of Switch, what may differ; 1: all
 	ADD COLUMN least     bigint NOT NULL DEFAULT 1000 CHECK (least > 0),                      -- compared reads before that is judged
-	ADD COLUMN shared_at timestamptz;                                                         -- when share changed last
+	ADD COLUMN shared_at timestamptz,                                                         -- when share changed last
+	ADD COLUMN swapped   pg_lsn;                                                              -- where the log was when the last writer of old alone had ended
 
 -- migration name -> the phase of the epoch that the member has acknowledged.
 ALTER TABLE tandem.member ADD COLUMN phases jsonb NOT NULL DEFAULT '{}';
