@@ -31,6 +31,9 @@ DECLARE
 	differed bigint;
 	why      text;
 BEGIN
+	IF compare.different > 0 THEN -- first the row of the migration, as a step of an operator has it, or the two would wait for each other
+		PERFORM FROM tandem.migration m WHERE m.name = compare.migration AND m.epoch = compare.epoch FOR NO KEY UPDATE;
+	END IF;
 	SELECT * INTO admitted FROM tandem.migration m WHERE m.name = compare.migration AND m.epoch = compare.epoch;
 	IF NOT FOUND THEN
 		RETURN NULL; -- of an epoch that is over
@@ -45,11 +48,7 @@ BEGIN
 	IF seen < admitted.least OR differed <= admitted.tolerance * seen THEN
 		RETURN NULL;
 	END IF;
-	UPDATE tandem.migration m SET phase = 'Migrate', epoch = m.epoch + 1, changed_at = clock_timestamp()
-	WHERE m.name = compare.migration AND m.epoch = compare.epoch;
-	IF NOT FOUND THEN
-		RETURN NULL; -- somebody else has moved it meanwhile
-	END IF;
+	UPDATE tandem.migration m SET phase = 'Migrate', epoch = m.epoch + 1, changed_at = clock_timestamp() WHERE m.name = compare.migration;
 	why := format('%s of %s compared reads differed, more than the tolerated share of %s', differed, seen, admitted.tolerance);
 	DELETE FROM tandem.comparison c WHERE c.migration = compare.migration;
 	-- what was verified does not hold, and Switch asks for it again
