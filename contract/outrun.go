@@ -28,7 +28,7 @@ func (w *work) outrun(ctx context.Context, planned []expand.Step, done int, err 
 		left, again = now.plan(ctx)
 	}
 	switch {
-	case again != nil && again.Error() == err.Error(): // it cannot be planned, whoever else is there
+	case again != nil && !errors.Is(again, ErrPhase) && !errors.Is(again, switchover.ErrStep): // it cannot be planned, whoever else is there
 		return err
 	case again == nil && planned != nil:
 		for i := range done + 1 {

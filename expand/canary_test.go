@@ -1,6 +1,8 @@
 package expand_test
 
 import (
+	"database/sql"
+	"strconv"
 	"testing"
 	"time"
 
@@ -99,6 +101,43 @@ func TestReadsTakeTheFleetBack(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "old 7", u.FullName)
 	var events int
-	require.NoError(t, b.db.Get(&events, `SELECT count(*) FROM tandem.event WHERE kind = 'fallback' AND detail LIKE '101 of 101 compared reads differed%'`))
+	require.NoError(t, b.db.Get(&events, `SELECT count(*) FROM tandem.event WHERE kind = 'fallback' AND detail LIKE '101 of 101 compared reads of the last minutes differed%'`))
 	require.Equal(t, 1, events)
+}
+
+// A read that fails for what new holds counts like one that differs: it is what a reader suffers most from.
+func TestFailingReadsTakeTheFleetBack(t *testing.T) {
+	t.Parallel()
+	b, r := differing(t, switchover.Canary{Least: 5}, 1)
+	b.db.MustExec(`ALTER TABLE users DISABLE TRIGGER USER; UPDATE users SET full_name = NULL`)
+	for range 6 {
+		_, err := r.Get(b.ctx, 1)
+		require.ErrorIs(t, err, expand.ErrNull)
+	}
+	require.Eventually(t, func() bool { return b.member.Phase(users.Name()) == switchover.Migrate }, 30*time.Second, 5*time.Millisecond)
+	u, err := r.Get(b.ctx, 1)
+	require.NoError(t, err)
+	require.Equal(t, "old 1", u.FullName)
+}
+
+// A key is the same key as a value, as a pointer, as an sql.Null and as bytes.
+func TestCanaryKeysOfOtherTypes(t *testing.T) {
+	t.Parallel()
+	b, _ := differing(t, switchover.Canary{Share: 0.5, Tolerance: 1}, 40)
+	p, err := users.Pin(b.ctx, b.member)
+	require.NoError(t, err)
+	defer p.Release()
+	var row struct {
+		FullName expand.Value[string, string] `db:"full_name"`
+	}
+	for id := int64(1); id <= 40; id++ {
+		require.NoError(t, sqlx.GetContext(b.ctx, b.db, &row, `SELECT `+p.Select("users")+` FROM users WHERE id = $1`, id))
+		want, err := p.Read(row.FullName, id)
+		require.NoError(t, err)
+		for _, key := range []any{&id, sql.NullInt64{Int64: id, Valid: true}, strconv.FormatInt(id, 10), []byte(strconv.FormatInt(id, 10))} {
+			got, err := p.Read(row.FullName, key)
+			require.NoError(t, err)
+			require.Equal(t, want, got, "%T", key)
+		}
+	}
 }

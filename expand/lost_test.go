@@ -2,12 +2,15 @@ package expand_test
 
 import (
 	"context"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-go/tandem/expand"
+	"github.com/tandem-go/tandem/internal/guard"
+	"github.com/tandem-go/tandem/internal/pgtest"
 	"github.com/tandem-go/tandem/switchover"
 )
 
@@ -101,5 +104,45 @@ func TestUndoneIsNotLost(t *testing.T) {
 		require.NoError(t, expand.Apply(b.ctx, b.db, users, expand.Options{}))
 		require.NoError(t, other.Insert(b.ctx, &user{FullName: time.Now().String()}))
 		require.NoError(t, b.member.Refresh(b.ctx))
+	}
+}
+
+// Where the guard of a lost row is taken away by hand, nothing is there any more to tell of: programs go on as before the start without being restarted.
+func TestGuardTakenAwayByHand(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, usersSQL, users)
+	b.lose()
+	late := b.join()
+	r, err := expand.NewRepository[user](b.db, late, users)
+	require.NoError(t, err)
+	require.ErrorIs(t, r.Insert(b.ctx, &user{FullName: "ada"}), switchover.ErrLost)
+	require.NoError(t, late.Refresh(b.ctx))
+	require.ErrorIs(t, r.Insert(b.ctx, &user{FullName: "ada"}), switchover.ErrLost)
+	for _, statement := range guard.Remove(users.Definition()) {
+		b.db.MustExec(statement)
+	}
+	require.NoError(t, late.Refresh(b.ctx))
+	require.NoError(t, r.Insert(b.ctx, &user{FullName: "ada"}))
+}
+
+// Apply and Join each bring a state schema of the first version up to date, and find the migration in it.
+func TestApplyAndJoinUpgradeTheState(t *testing.T) {
+	t.Parallel()
+	first, err := os.ReadFile("../internal/state/schema_1.sql")
+	require.NoError(t, err)
+	for name, call := range map[string]func(b *bed) error{
+		"apply": func(b *bed) error { return expand.Apply(b.ctx, b.db, users, expand.Options{}) },
+		"join":  func(b *bed) error { b.join(); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := &bed{t: t, ctx: t.Context(), db: pgtest.New(t)}
+			b.db.MustExec(usersSQL + `; CREATE SCHEMA tandem; ` + string(first) + `; COMMENT ON SCHEMA tandem IS 'tandem state, version 1'`)
+			_, err := expand.Plan(b.ctx, b.db, users)
+			require.ErrorIs(t, err, switchover.ErrOlder)
+			require.NoError(t, call(b))
+			_, err = expand.Plan(b.ctx, b.db, users)
+			require.NoError(t, err)
+		})
 	}
 }

@@ -3,7 +3,6 @@ package expand
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"regexp"
 	"strings"
 
@@ -124,8 +123,8 @@ func (f *Pinned[O, N]) Value(v N) (Value[O, N], error) {
 	return out, nil
 }
 
-// Read applies the reader's rule to what Select brought. A difference between old and new is reported under key, if one is given; without a key, a
-// Switch in which only a share of the keys is read from new answers with old.
+// Read applies the reader's rule to what Select brought. A difference between old and new is reported under key, if one is given, its values in the order of the pair's Key;
+// without a key, a Switch in which only a share of the keys is read from new answers with old.
 func (f *Pinned[O, N]) Read(v Value[O, N], key ...any) (N, error) {
 	ph := f.read
 	var text []string
@@ -146,14 +145,6 @@ func (f *Pinned[O, N]) Read(v Value[O, N], key ...any) (N, error) {
 		f.member.Report(switchover.Difference{Migration: f.pair.Name(), Key: textOf(key), Detail: seen.difference, Phase: ph})
 	}
 	return value, err
-}
-
-func textOf(key []any) []string {
-	text := make([]string, len(key))
-	for i, k := range key {
-		text[i] = fmt.Sprint(k)
-	}
-	return text
 }
 
 // notParam is what sqlx does not take in a parameter's name.

@@ -59,6 +59,12 @@ func Plan(ctx context.Context, db *sqlx.DB, p Any) ([]Step, error) {
 // A migration whose row was taken away by hand is registered again: in Contract, or on the way back from it, if its guard is that of these phases, else in
 // Start, which is right as long as the repairing guard is there. ErrLost (of package switchover) where the rows are of Contract and no guard is left.
 func Apply(ctx context.Context, db *sqlx.DB, p Any, o Options) error {
+	if err := p.Err(); err != nil {
+		return err
+	}
+	if err := state.Upgrade(ctx, db); err != nil { // Plan reads it
+		return fmt.Errorf("apply %s: %w", p.Name(), err)
+	}
 	steps, err := Plan(ctx, db, p)
 	if err != nil {
 		return err

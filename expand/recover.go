@@ -43,6 +43,9 @@ func recovery(ctx context.Context, db *sqlx.DB, t *catalog.Table, d pair.Definit
 				if err := m.Move(ctx, tx, ph, mode); err != nil {
 					return err
 				}
+				if err := m.Swapped(ctx, tx); err != nil {
+					return err
+				}
 				return state.Log(ctx, tx, state.Event{Migration: d.Name(), Kind: "apply", To: ph, Detail: lostText})
 			}}}, nil
 	}

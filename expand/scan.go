@@ -1,6 +1,7 @@
 package expand
 
 import (
+	"database/sql/driver"
 	"fmt"
 	"reflect"
 	"strings"
@@ -78,26 +79,47 @@ func (s *scanner) finish(v reflect.Value, report func(switchover.Difference)) er
 			ph = switchover.Switch
 		}
 		seen, err := r.finish(ph, address(v, f))
-		if err != nil {
-			return fmt.Errorf("row %v: %w", s.model.keyText(v), err)
-		}
-		if seen.compared {
+		if seen.compared { // also where it then fails
 			r.compared++
 		}
 		if seen.difference != "" {
 			r.different++
 			report(switchover.Difference{Migration: r.name, Key: s.model.keyText(v), Detail: seen.difference, Phase: ph})
 		}
+		if err != nil {
+			return fmt.Errorf("row %v: %w", s.model.keyText(v), err)
+		}
 	}
 	return nil
 }
 
 func (m *model) keyText(v reflect.Value) []string {
-	out := make([]string, len(m.key))
+	key := make([]any, len(m.key))
 	for i, k := range m.key {
-		out[i] = fmt.Sprint(reflect.Indirect(reflect.ValueOf(address(v, m.field(k)))).Interface())
+		key[i] = reflect.ValueOf(address(v, m.field(k))).Elem().Interface()
 	}
-	return out
+	return textOf(key)
+}
+
+// textOf writes a key as text, the same for a value, a pointer to it and an sql.Null of it. The members of a fleet that begins with some of the keys should
+// have one Go type for them.
+func textOf(key []any) []string {
+	text := make([]string, len(key))
+	for i, k := range key {
+		if v := reflect.ValueOf(k); v.Kind() == reflect.Pointer && !v.IsNil() {
+			k = v.Elem().Interface()
+		}
+		if valuer, ok := k.(driver.Valuer); ok {
+			if v, err := valuer.Value(); err == nil {
+				k = v
+			}
+		}
+		if b, ok := k.([]byte); ok {
+			k = string(b)
+		}
+		text[i] = fmt.Sprint(k)
+	}
+	return text
 }
 
 // selectSQL is the SELECT up to and with the table.

@@ -148,6 +148,9 @@ func waitFor(ctx context.Context, db *sqlx.DB, migration string, to Phase, o Opt
 		if err != nil {
 			return nil, nil, errors.Join(err, refused)
 		}
+		if to == m.Phase {
+			return nil, nil, fmt.Errorf("%s is in %s already, by somebody else or an earlier try: %w", migration, m.Phase, ErrStep)
+		}
 		if to != m.Phase+1 {
 			return nil, nil, fmt.Errorf("%s is in %s, only %s follows it, not %s: %w", migration, m.Phase, min(m.Phase+1, Complete), to, ErrStep)
 		}

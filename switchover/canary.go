@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 
+	"github.com/tandem-go/tandem/internal/guard"
 	"github.com/tandem-go/tandem/internal/pg"
 	"github.com/tandem-go/tandem/internal/state"
 )
@@ -16,8 +18,9 @@ import (
 // and goes back when more than 1 % of at least 1,000 compared reads differ.
 //
 // A key is read from new by all members or by none, and one that is read from new stays so when Share grows. Filters, which have no key, ask old until Share is 1. Every
-// read in Switch compares, whichever column it returns. Members add up what they have compared in tandem.comparison; the one that makes the fleet's differences too many
-// flips the phase to Migrate, at once, with an event of kind fallback, and Switch then asks for a new backfill.Verify.
+// read in Switch compares, whichever column it returns. Members add up with each beat, in tandem.comparison, what they have compared; the one that makes the fleet's differences of
+// the last five minutes too many flips the phase to Migrate, with an event of kind fallback, and Switch then asks for a new backfill.Verify. Once contract.Apply with
+// Relax has taken old's unique indexes the fleet does not go back by itself: reads of old would miss them.
 type Canary struct {
 	Share     float64 // of the keys, more than 0 and at most 1; defaults to 1
 	Tolerance float64 // share of the compared reads that may differ before the fleet goes back to Migrate; 1: never; defaults to 0.01
@@ -33,9 +36,9 @@ const (
 func (c Canary) withDefaults() (Canary, error) {
 	switch {
 	case !(c.Share >= 0 && c.Share <= 1): // NaN is refused too
-		return c, fmt.Errorf("canary: a share of %v: must be more than 0 and at most 1", c.Share)
+		return c, fmt.Errorf("canary: a share of %v: must be at least 0, which means all, and at most 1", c.Share)
 	case !(c.Tolerance >= 0 && c.Tolerance <= 1):
-		return c, fmt.Errorf("canary: a tolerance of %v: must be more than 0 and at most 1", c.Tolerance)
+		return c, fmt.Errorf("canary: a tolerance of %v: must be at least 0, which means the default, and at most 1", c.Tolerance)
 	case c.Least < 0:
 		return c, fmt.Errorf("canary: at least %d compared reads: must not be negative", c.Least)
 	}
@@ -59,8 +62,9 @@ func (c Canary) String() string {
 // percent has no more digits than somebody meant.
 func percent(share float64) float64 { return math.Round(share*1e8) / 1e6 }
 
-// SetCanary changes the share of keys that are read from new, and the tolerance, while the migration is in Switch; members follow with their next poll. Soak time for
-// Contract counts from the last change of the share. Errors: ErrStep in another phase, ErrUnknown, a value that makes no sense.
+// SetCanary changes the share of keys that are read from new, and the tolerance, while the migration is in Switch; members follow with their next poll and acknowledge it as they do
+// a phase. Soak time for Contract, and what was compared, count from the last change of the share. Errors: ErrStep in another phase and on the way back from Contract, where old is
+// stale; ErrUnknown; a value that makes no sense.
 func SetCanary(ctx context.Context, db *sqlx.DB, migration string, c Canary, o Options) error {
 	c, err := c.withDefaults()
 	if err != nil {
@@ -70,18 +74,11 @@ func SetCanary(ctx context.Context, db *sqlx.DB, migration string, c Canary, o O
 	if err != nil {
 		return fmt.Errorf("canary of %s: %w", migration, err)
 	}
-	err = pg.InTx(ctx, db, pg.Settings{LockTimeout: locks.LockTimeout}, func(ctx context.Context, tx *sqlx.Tx) error {
-		m, err := state.Lock(ctx, tx, migration)
-		if err != nil {
-			return err
-		}
-		if m.Phase != Switch {
-			return fmt.Errorf("it is in %s, a canary is for Switch: %w", m.Phase, ErrStep)
-		}
-		if err := m.SetCanary(ctx, tx, state.Canary(c)); err != nil {
-			return err
-		}
-		return state.Log(ctx, tx, state.Event{Migration: m.Name, Kind: "canary", From: m.Phase, To: m.Phase, Actor: o.Actor, Detail: c.String()})
+	again := func(err error) bool { return pg.SQLState(err) == pg.LockNotAvailable } // another step is being taken
+	err = pg.Retry(ctx, pg.Backoff{Base: locks.LockTimeout, Max: time.Second, Attempts: locks.Attempts}, again, func(ctx context.Context) error {
+		return pg.InTx(ctx, db, pg.Settings{LockTimeout: locks.LockTimeout}, func(ctx context.Context, tx *sqlx.Tx) error {
+			return setCanary(ctx, tx, migration, c, o)
+		})
 	})
 	if err != nil {
 		return fmt.Errorf("canary of %s: %w", migration, err)
@@ -89,10 +86,26 @@ func SetCanary(ctx context.Context, db *sqlx.DB, migration string, c Canary, o O
 	return nil
 }
 
+func setCanary(ctx context.Context, tx *sqlx.Tx, migration string, c Canary, o Options) error {
+	m, err := state.Lock(ctx, tx, migration)
+	switch {
+	case err != nil:
+		return err
+	case m.Phase != Switch:
+		return fmt.Errorf("it is in %s, a canary is for Switch: %w", m.Phase, ErrStep)
+	case m.Guard == guard.Reverse:
+		return fmt.Errorf("it is on the way back from Contract, where old is stale: run backfill.Run with Reverse, then contract.Apply with Restore: %w", ErrStep)
+	}
+	if err := m.SetCanary(ctx, tx, state.Canary(c)); err != nil {
+		return err
+	}
+	return state.Log(ctx, tx, state.Event{Migration: m.Name, Kind: "canary", From: m.Phase, To: m.Phase, Actor: o.Actor, Detail: c.String()})
+}
+
 // Partial tells whether some keys of a migration in Switch are still read from old.
 func (p Pin) Partial(migration string) bool {
 	k := p.snap.migrations[migration]
-	return k.phase == Switch && k.share < 1
+	return k.phase == Switch && k.share < 1 && !k.stale
 }
 
 // ReadsNew tells whether a partial migration reads that key, its values as text, from new.

@@ -150,16 +150,17 @@ func TestFallback(t *testing.T) {
 	last := events[len(events)-1]
 	require.Equal(t, "fallback", last.Kind)
 	require.Equal(t, [2]switchover.Phase{switchover.Switch, switchover.Migrate}, [2]switchover.Phase{last.From, last.To})
-	require.Equal(t, "62 of 611 compared reads differed, more than the tolerated share of 0.1", last.Detail)
+	require.Equal(t, "62 of 611 compared reads of the last minutes differed, more than the tolerated share of 0.1", last.Detail)
 	require.Contains(t, last.Actor, "member second ")
 	require.Contains(t, named(b.gates(switchover.Switch, open)), "verify")
 	list, err := switchover.Status(t.Context(), b.db, open)
 	require.NoError(t, err)
 	require.Equal(t, state.Fallback, list[0].Step.Kind)
-	require.Contains(t, list[0].String(), "\n  last step: fallback by "+last.Actor+": 62 of 611 compared reads differed")
+	require.Contains(t, list[0].String(), "\n  last step: fallback by "+last.Actor+": 62 of 611 compared reads of the last minutes differed")
 }
 
-// What must not move the phase: a phase of before, another than Switch, a tolerance of everything, the way back from Contract, where old is stale.
+// What must not move the phase: a phase of before, another than Switch, a tolerance of everything, the way back from Contract, where old is stale, an old without its unique indexes,
+// numbers that make no sense, and who is no member.
 func TestNoFallback(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, switchover.Migrate)
@@ -172,16 +173,22 @@ func TestNoFallback(t *testing.T) {
 	require.Equal(t, switchover.Switch, b.migration().Phase)
 	require.NoError(t, switchover.SetCanary(t.Context(), b.db, name, switchover.Canary{}, open))
 	epoch := b.migration().Epoch
-	b.db.MustExec(`UPDATE tandem.migration SET guard = 'reverse'`)
-	b.compared(m, 5000, 5000)
-	b.db.MustExec(`UPDATE tandem.migration SET guard = 'repair'`)
-	for _, c := range []state.Compared{{Migration: name, Epoch: epoch - 1, Compared: 5000, Different: 5000}, {Migration: "users.other", Epoch: 1, Compared: 5000, Different: 5000}} {
-		why, err := state.Compare(t.Context(), b.db, "late", c)
+	for _, where := range []string{`guard = 'reverse'`, `relaxed = '{"not_null": true}'`} {
+		b.db.MustExec(`UPDATE tandem.migration SET ` + where)
+		b.compared(m, 5000, 5000)
+		b.db.MustExec(`UPDATE tandem.migration SET guard = 'repair', relaxed = '{}'`)
+	}
+	for _, c := range []state.Compared{{Migration: name, Epoch: epoch - 1, Compared: 5000, Different: 5000}, {Migration: "users.other", Epoch: 1, Compared: 5000, Different: 5000},
+		{Migration: name, Epoch: epoch, Compared: 1, Different: 2}, {Migration: name, Epoch: epoch, Compared: -1, Different: -1}} {
+		why, err := state.Compare(t.Context(), b.db, m.ID(), c)
 		require.NoError(t, err)
 		require.Empty(t, why)
 	}
 	require.Equal(t, switchover.Switch, b.migration().Phase)
-	why, err := state.Compare(t.Context(), b.db, "last", state.Compared{Migration: name, Epoch: epoch, Compared: 1, Different: 1})
+	nobody, err := state.Compare(t.Context(), b.db, "nobody", state.Compared{Migration: name, Epoch: epoch, Compared: 1, Different: 1})
+	require.NoError(t, err)
+	require.Empty(t, nobody)
+	why, err := state.Compare(t.Context(), b.db, m.ID(), state.Compared{Migration: name, Epoch: epoch, Compared: 1, Different: 1})
 	require.NoError(t, err)
 	require.NotEmpty(t, why)
 }
@@ -203,4 +210,33 @@ func TestFallbackByAPlainRole(t *testing.T) {
 	m := plain.join("app")
 	b.compared(m, 100, 50)
 	require.Equal(t, switchover.Migrate, b.migration().Phase)
+}
+
+// Filters ask old while the share is partial. So nobody may still be pinned to a partial share when old is not written any more, and none is partial where old is stale.
+func TestPartialShareNeverMeetsAStaleOld(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, switchover.Migrate)
+	require.NoError(t, b.advance(switchover.Switch, with(switchover.Canary{Share: 0.5})))
+	m := b.join("web")
+	b.soon(func() bool { return b.acknowledged(m) }, "it acknowledges Switch")
+	pin := m.Pin(t.Context())
+	require.True(t, pin.Partial(name))
+	require.NoError(t, switchover.SetCanary(t.Context(), b.db, name, switchover.Canary{}, open))
+	require.NoError(t, m.Refresh(t.Context()))
+	require.Contains(t, named(b.gates(switchover.Contract, open)), "members")
+	pin.Release()
+	b.soon(func() bool { return b.acknowledged(m) }, "it acknowledges the share")
+	require.NotContains(t, named(b.gates(switchover.Contract, open)), "members")
+
+	b.db.MustExec(`UPDATE tandem.migration SET guard = 'reverse', share = 0.5`) // as a library of before would leave it
+	require.NoError(t, m.Refresh(t.Context()))
+	pin = m.Pin(t.Context())
+	defer pin.Release()
+	require.False(t, pin.Partial(name))
+	err := switchover.SetCanary(t.Context(), b.db, name, switchover.Canary{Share: 0.5}, open)
+	require.ErrorIs(t, err, switchover.ErrStep)
+	require.ErrorContains(t, err, "on the way back from Contract")
+	o := open
+	o.Waive = map[string]string{"canary": "in a hurry"}
+	require.Contains(t, named(b.gates(switchover.Contract, o)), "canary", "it guards data")
 }

@@ -80,17 +80,18 @@ func (p Pin) Compared(migration string, reads, different int64) {
 	}
 }
 
-// tell adds to the database what was compared: all of it with every beat, and at once where something differed. That may take the migration back to Migrate.
-func (m *Member) tell(ctx context.Context, all bool) {
+// tell adds to the database what was compared. That may take the migration back to Migrate. All members do so with their beat, whether something differed or not: told more often, a
+// difference would weigh more than the reads that saw none.
+func (m *Member) tell(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, pingTime)
 	defer cancel()
 	s := m.current.Load()
 	for name, t := range s.tallies {
-		if t.compared.Load() == 0 || !all && t.different.Load() == 0 {
+		if t.compared.Load() == 0 {
 			continue
 		}
 		c := state.Compared{Migration: name, Epoch: s.migrations[name].epoch, Different: t.different.Swap(0), Compared: t.compared.Swap(0)}
-		why, err := state.Compare(ctx, m.db, m.row.String(), c)
+		why, err := state.Compare(ctx, m.db, m.row.ID, c)
 		if err != nil {
 			t.compared.Add(c.Compared)
 			t.different.Add(c.Different)

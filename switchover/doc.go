@@ -35,10 +35,10 @@
 //	err = switchover.SetCanary(ctx, db, "users.full_name", switchover.Canary{Share: 0.25}, switchover.Options{}) // and so on, up to 1
 //
 // Reads by key in Switch compare both columns anyway, so a read of new can begin with a share of the keys. Members add up how many of their reads differed; when that is more
-// than Canary tolerates, whatever the share, the database takes the migration back to Migrate, as safe as any flip of Revert, and says so:
+// of the last five minutes' than Canary tolerates, whatever the share, the database takes the migration back to Migrate, as safe as any flip of Revert, and says so:
 //
 //	users.full_name: Migrate for 2m10s, guard repair
-//	  last step: fallback by member api v1.4.2 on host-7 pid 4711: 62 of 1611 compared reads differed, more than the tolerated share of 0.01
+//	  last step: fallback by member api v1.4.2 on host-7 pid 4711: 62 of 1611 compared reads of the last minutes differed, more than the tolerated share of 0.01
 //	  before Switch, verify: not done: run backfill.Verify
 //
 // # Poolers and standbys
@@ -70,9 +70,10 @@
 // # The state
 //
 // Schema tandem is made by Join or expand.Apply, whoever comes first, by a role that may create a schema; no superuser, no extension. Any role may read the phases,
-// and write the member table and report differences: members count for gates, not for safety. Join and expand.Apply also upgrade it, then by its owner; a library that is older than the
+// write the member table and report differences, which may flip Switch to Migrate: members count for gates, not for safety. Join and expand.Apply also upgrade it, then by its owner; a library that is older than the
 // schema refuses with ErrNewer, one that meets an older schema says ErrOlder, and running members keep the phases they know.
 //
 // A TRUNCATE or DELETE by hand that would forget a migration under way is refused with SQLSTATE TD003. Where its row is gone all the same, running members go on in the phase they
-// know, operations of new ones fail with ErrLost instead of writing old alone, and expand.Apply registers the migration again in a phase that its guard admits.
+// know, operations of new ones fail with ErrLost instead of writing old alone, and expand.Apply registers the migration again in a phase that its guard admits. A DROP SCHEMA tandem CASCADE takes the guards with it, and nothing can tell a
+// new program: restore the schema from a backup before you start one.
 package switchover

@@ -38,7 +38,7 @@ type FollowOptions struct {
 // phase. A flag moves a migration between Start and Switch, with FollowOptions.Contract up to Contract, and never to Complete, which takes contract.Apply with Drop.
 //
 // After the database has fallen back from Switch to Migrate a source that still proposes Switch is not obeyed, until it has been seen to propose Migrate or
-// less, or until an operator has moved the migration. Otherwise a phase set by hand is only where Follow goes on from: to move a migration by hand, end Follow or set the flag.
+// less, or until an operator has moved the migration; a new Follow asks to see that again. Otherwise a phase set by hand is only where Follow goes on from: to move a migration by hand, end Follow or set the flag.
 //
 // Every instance of a service may follow at once: of those who take the same step one does. They must be told the same phase, or they move it to and fro. One follower is
 // enough, and spares the database the questions of the gates.

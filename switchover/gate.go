@@ -64,7 +64,7 @@ var gateNames = []string{"columns", "guard", "members", "backfill", "verify", "d
 	"canary", "soak", "differences", "relaxed", "default", "dependents", "mentions", "unstamped", "standbys"}
 
 // settledBy are the questions before anything is taken from old, while it is still in Switch.
-var settledBy = []func(*asker, context.Context) error{(*asker).strays, (*asker).members}
+var settledBy = []func(*asker, context.Context) error{(*asker).canary, (*asker).strays, (*asker).members}
 
 // ask returns what is missing for the step, and of that what is waived, with the reasons.
 func ask(ctx context.Context, db *sqlx.DB, m *state.Migration, to Phase, o Options, questions []func(*asker, context.Context) error) (open []Gate, waived map[string]string, err error) {

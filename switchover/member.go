@@ -107,7 +107,7 @@ func (m *Member) Leave(ctx context.Context) error {
 		return fmt.Errorf("leave: %w", context.Cause(ctx))
 	}
 	m.flush(ctx)
-	m.tell(ctx, true)
+	m.tell(ctx)
 	return state.Part(ctx, m.db, m.row.ID)
 }
 
@@ -163,7 +163,7 @@ func (m *Member) run(ctx context.Context) {
 				m.options.Log.WarnContext(ctx, "tandem: member not heard", "error", err)
 			}
 			due = err != nil
-			m.tell(ctx, true)
+			m.tell(ctx)
 		}
 	}
 }
@@ -178,7 +178,6 @@ func (m *Member) poll(ctx context.Context) {
 		m.options.Log.WarnContext(ctx, "tandem: phases not refreshed, keeping the last admitted ones", "error", err)
 	}
 	m.flush(ctx)
-	m.tell(ctx, false)
 }
 
 // beat tells the database that the member lives, and what it has acknowledged.

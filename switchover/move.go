@@ -39,10 +39,10 @@ func move(ctx context.Context, db *sqlx.DB, was *state.Migration, to Phase, kind
 	})
 }
 
-// note logs the step. One forward to Switch begins with the canary that was asked for; any other leaves none behind.
+// note logs the step. One to Switch begins with the canary that was asked for, but for the way back from Contract; no other leaves a share behind.
 func note(ctx context.Context, tx *sqlx.Tx, m *state.Migration, kind string, from Phase, o Options) error {
 	e := state.Event{Migration: m.Name, Kind: kind, From: from, To: m.Phase, Actor: o.Actor, Waived: o.Waive}
-	c := state.Canary{Share: 1, Tolerance: 1, Least: defaultLeast}
+	c := state.Canary{Share: 1, Tolerance: defaultTolerance, Least: defaultLeast}
 	if from < m.Phase && m.Phase == Switch {
 		c = state.Canary(o.Canary)
 		e.Detail = o.Canary.String()
@@ -107,13 +107,10 @@ func swap(ctx context.Context, tx *sqlx.Tx, was *state.Migration, to Phase, o Op
 
 // refuseDirty asks once more, now that no stray can come.
 func refuseDirty(ctx context.Context, tx *sqlx.Tx, was *state.Migration) error {
-	counts, err := state.Count(ctx, tx, was.Name)
-	if err != nil {
+	rows, err := state.Unconverted(ctx, tx, was.Name)
+	if err != nil || rows == 0 {
 		return err
 	}
-	if counts.Dirty+counts.BadRows > 0 {
-		return &GateError{Migration: was.Name, From: was.Phase, To: Contract, Gates: []Gate{{Name: "dirty",
-			Missing: fmt.Sprintf("%d rows of strays came while the swap waited for its lock: run backfill.Sweep", counts.Dirty+counts.BadRows)}}}
-	}
-	return nil
+	return &GateError{Migration: was.Name, From: was.Phase, To: Contract, Gates: []Gate{{Name: "dirty",
+		Missing: fmt.Sprintf("%d rows of strays came while the swap waited for its lock: run backfill.Sweep", rows)}}}
 }

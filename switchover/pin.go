@@ -10,6 +10,7 @@ import (
 
 	"github.com/jmoiron/sqlx"
 
+	"github.com/tandem-go/tandem/internal/guard"
 	"github.com/tandem-go/tandem/internal/pair"
 	"github.com/tandem-go/tandem/internal/state"
 )
@@ -30,6 +31,7 @@ type known struct {
 	epoch       int64
 	fingerprint string
 	share       float64       // of the keys that Switch reads from new
+	stale       bool          // old is, on the way back from Contract
 	guard       state.Guarded // where its guard is
 	lost        bool          // its row is gone, and its guard is not
 }
@@ -170,13 +172,14 @@ func (m *Member) refresh(ctx context.Context) error {
 	next.migrations, next.rows = make(map[string]known, len(list)), list
 	for i := range list {
 		row := &list[i]
-		next.migrations[row.Name] = known{phase: row.Phase, epoch: row.Epoch, fingerprint: row.Fingerprint, share: row.Share, guard: state.GuardOf(row.Definition)}
+		next.migrations[row.Name] = known{phase: row.Phase, epoch: row.Epoch, fingerprint: row.Fingerprint,
+			share: row.Share, stale: row.Guard == guard.Reverse, guard: state.GuardOf(row.Definition)}
 	}
 	if err := m.keepLost(ctx, old, next); err != nil {
 		return err
 	}
 	next.readAt.Store(int64(began))
-	if old.guards != nil && maps.Equal(old.migrations, next.migrations) {
+	if old.guards != nil && maps.Equal(old.migrations, next.migrations) && maps.Equal(old.guards, next.guards) {
 		old.readAt.Store(int64(began))
 		return nil
 	}
@@ -189,20 +192,37 @@ func (s *snapshot) readGuards(ctx context.Context, db *sqlx.DB) (err error) {
 	return err
 }
 
-// keepLost keeps what was admitted last of a migration that has no row any more although its guard is there: it was not undone, its row was taken away.
-func (m *Member) keepLost(ctx context.Context, old, next *snapshot) error {
-	asked := false
+// orphans tells whether a guard is there without a row, or a row has gone that was there before.
+func (s *snapshot) orphans(old *snapshot) bool {
+	rows := make(map[state.Guarded]bool, len(s.migrations))
+	for _, k := range s.migrations {
+		rows[k.guard] = true
+	}
+	for g := range s.guards {
+		if !rows[g] {
+			return true
+		}
+	}
 	for name, k := range old.migrations {
-		if _, ok := next.migrations[name]; ok || k.phase == Complete {
-			continue
+		if _, ok := s.migrations[name]; !ok && k.phase != Complete {
+			return true
 		}
-		if !asked {
-			if err := next.readGuards(ctx, m.db); err != nil {
-				return err
-			}
-			asked = true
-		}
-		if !next.guards[k.guard] {
+	}
+	return false
+}
+
+// keepLost keeps what was admitted last of a migration that has no row any more although its guard is there: it was not undone, its row was taken away. Guards are
+// asked for once more after the rows, and count only if they were there before them too: so one that is being started or undone is not taken for lost.
+func (m *Member) keepLost(ctx context.Context, old, next *snapshot) error {
+	if !next.orphans(old) {
+		return nil
+	}
+	before := next.guards
+	if err := next.readGuards(ctx, m.db); err != nil {
+		return err
+	}
+	for name, k := range old.migrations {
+		if _, ok := next.migrations[name]; ok || k.phase == Complete || !next.guards[k.guard] {
 			continue
 		}
 		if !k.lost {
@@ -212,6 +232,7 @@ func (m *Member) keepLost(ctx context.Context, old, next *snapshot) error {
 		next.migrations[name] = k
 		next.rows = append(next.rows, old.rows[slices.IndexFunc(old.rows, func(m state.Migration) bool { return m.Name == name })])
 	}
+	maps.DeleteFunc(next.guards, func(g state.Guarded, _ bool) bool { return !before[g] })
 	return nil
 }
 

@@ -140,7 +140,7 @@ func (a *asker) soak(context.Context) error {
 
 func (a *asker) canary(context.Context) error {
 	if a.m.Share < 1 {
-		a.add(true, "canary", "only %v %% of the keys are read from new: give all of them a soak time by switchover.SetCanary", percent(a.m.Share))
+		a.add(false, "canary", "only %v %% of the keys are read from new: give all of them a soak time by switchover.SetCanary", percent(a.m.Share))
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ type MigrationStatus struct {
 	Different int64   // rows that reads of this phase found to differ
 
 	Share    float64 // of the keys, what Switch reads from new
-	Compared int64   // reads of this phase that compared the two columns; members tell about every 5 s
+	Compared int64   // reads of the last hour, in this phase and with this share, that compared the two columns; members tell about every 5 s
 	Differed int64   // of those, the ones that found a difference
 }
 

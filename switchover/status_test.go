@@ -29,7 +29,7 @@ func TestStatus(t *testing.T) {
 	b.db.MustExec(`INSERT INTO tandem.member (id, service, build, host, pid, seen_at) VALUES ('y', 'ghost', 'v0', 'h', 8, now() - interval '1 hour')`)
 	b.db.MustExec(`UPDATE tandem.backfill SET finished_at = NULL, rows = 40, total = 200 WHERE kind = 'copy'`)
 	b.db.MustExec(`UPDATE tandem.member SET epochs = '{"users.full_name": 1}', phases = '{"users.full_name": "Expand"}', started_at = now() - interval '2 hours' WHERE id = 'y'`)
-	b.db.MustExec(`INSERT INTO tandem.comparison SELECT name, epoch, m, 100, 3 FROM tandem.migration, unnest('{x,y}'::text[]) m UNION ALL SELECT name, epoch - 1, 'x', 7, 7 FROM tandem.migration`)
+	b.db.MustExec(`INSERT INTO tandem.comparison SELECT name, epoch, m, now(), 100, 3 FROM tandem.migration, unnest('{x,y}'::text[]) m UNION ALL SELECT name, epoch - 1, 'x', now(), 7, 7 FROM tandem.migration`)
 	s = status()
 	require.Equal(t, []int64{1, 1, 1}, []int64{s.Dirty, s.BadRows, s.Different})
 	require.Equal(t, []int64{200, 6}, []int64{s.Compared, s.Differed})

@@ -23,7 +23,7 @@ func (a *actor) zombie(ctx context.Context, m *switchover.Member) {
 		FullName expand.Value[string, string] `db:"full_name"`
 		Email    expand.Value[string, string] `db:"email"`
 	}
-	for ; ctx.Err() == nil && (a.forEver || a.rng.IntN(30) > 0); a.pauseFor(ctx, seldom/2) {
+	for ; ctx.Err() == nil && (a.forEver || a.rng.IntN(30) > 0); a.pauseFor(ctx, a.h.seldom()/2) {
 		key := a.key()
 		if a.rng.IntN(2) == 0 {
 			a.write(key, func(v string) error {
@@ -52,12 +52,15 @@ func (a *actor) zombie(ctx context.Context, m *switchover.Member) {
 	}
 }
 
-// seldom is the mean pause of programs beside the wrappers: those that only Go converts hold up the operator until they are swept.
-const seldom = 60 * time.Millisecond
+// seldom is the mean pause of programs beside the wrappers. What they write and only Go converts holds up the operator until it is swept: the more often that has refused his
+// step, the longer they pause, or on a slow machine there would be no moment without.
+func (h *history) seldom() time.Duration {
+	return 60 * time.Millisecond * time.Duration(1+h.refusals.Load())
+}
 
 // raw writes one column and knows nothing of the pair.
 func (a *actor) raw(ctx context.Context, column string) {
-	for ; ctx.Err() == nil; a.pauseFor(ctx, seldom) {
+	for ; ctx.Err() == nil; a.pauseFor(ctx, a.h.seldom()) {
 		key := a.key()
 		a.write(key, func(v string) (err error) {
 			if column == a.pair.Definition().Old[0] {

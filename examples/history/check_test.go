@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,6 +33,8 @@ type history struct {
 	repaired int // transactions around the wrappers that the guard brought into step
 	unknown  int // writes whose end nobody knows
 	failures []error
+
+	refusals atomic.Int64 // of the operator's present step
 }
 
 // never is the return of a write that may yet happen: it takes effect at any time, or after everything else.

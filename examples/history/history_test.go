@@ -127,7 +127,7 @@ func (f *fleet) play() *history {
 	f.early, err = switchover.Join(f.Context(), f.db, switchover.JoinOptions{Poll: time.Hour, Log: quiet})
 	require.NoError(f, err)
 	f.Cleanup(func() { _ = f.early.Leave(context.WithoutCancel(f.Context())) })
-	o := &operator{f.db, f.pair}
+	o := &operator{f.db, f.pair, f.h}
 	walk := o.walk
 	if f.unguarded {
 		f.unguard(o)

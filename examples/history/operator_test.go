@@ -23,6 +23,7 @@ var hurried = switchover.Options{Quiet: switchover.None, Soak: switchover.None, 
 type operator struct {
 	db   *sqlx.DB
 	pair *expand.Pair[string, string]
+	h    *history
 }
 
 func (o *operator) to(p switchover.Phase) func(context.Context) error {
@@ -101,10 +102,12 @@ func (o *operator) walk(ctx context.Context) (steps int, err error) {
 				if !errors.As(err, &gates) || time.Since(began) > *historyFor+stuckTime {
 					return steps, fmt.Errorf("step %d: %w", i, err)
 				}
+				o.h.refusals.Add(1)
 				if err := o.sweep(ctx); err != nil && !errors.Is(err, backfill.ErrPhase) {
 					return steps, err
 				}
 			}
+			o.h.refusals.Store(0)
 			steps++
 			_ = pg.Sleep(ctx, 20*time.Millisecond)
 		}

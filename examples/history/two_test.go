@@ -42,7 +42,7 @@ func (f *fleet) walkSecond(ctx context.Context) (end func() error) {
 			}
 			_ = pg.Sleep(ctx, time.Millisecond)
 		}
-		o := &operator{f.db, f.second}
+		o := &operator{f.db, f.second, f.h}
 		_, err := o.walk(ctx)
 		done <- err
 	}()

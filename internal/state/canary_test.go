@@ -26,6 +26,7 @@ func TestCompareBesideAStep(t *testing.T) {
 		}
 		return m.SetCanary(ctx, tx, state.Canary{Share: 1, Tolerance: 0.5, Least: 100})
 	}))
+	require.NoError(t, state.Beat(t.Context(), db, state.Member{ID: "a"}))
 	seen := state.Compared{Migration: m.Name, Epoch: m.Epoch, Compared: 10, Different: 10}
 	why, err := state.Compare(t.Context(), db, "a", seen)
 	require.NoError(t, err)
@@ -53,4 +54,43 @@ func TestCompareBesideAStep(t *testing.T) {
 	now, err := state.Load(t.Context(), db, m.Name)
 	require.NoError(t, err)
 	require.Equal(t, phase.Contract, now.Phase)
+}
+
+// What is judged is the last minutes, by every report: neither a long clean past nor a report without differences hides what is wrong now.
+func TestCompareJudgesTheLastMinutes(t *testing.T) {
+	t.Parallel()
+	db := installed(t)
+	m, err := register(t, db, rename())
+	require.NoError(t, err)
+	require.NoError(t, in(t, db, func(ctx context.Context, tx *sqlx.Tx) error {
+		if err := m.Move(ctx, tx, phase.Switch, guard.Repair); err != nil {
+			return err
+		}
+		return m.SetCanary(ctx, tx, state.Canary{Share: 1, Tolerance: 0.01, Least: 1000})
+	}))
+	for _, id := range []string{"a", "b"} {
+		require.NoError(t, state.Beat(t.Context(), db, state.Member{ID: id}))
+	}
+	db.MustExec(`INSERT INTO tandem.comparison SELECT $1, $2, 'a', now() - i * interval '7 minutes', 1000000, 0 FROM generate_series(1, 100) i`, m.Name, m.Epoch)
+	report := func(member string, compared, different int64) string {
+		t.Helper()
+		why, err := state.Compare(t.Context(), db, member, state.Compared{Migration: m.Name, Epoch: m.Epoch, Compared: compared, Different: different})
+		require.NoError(t, err)
+		return why
+	}
+	require.Empty(t, report("a", 600, 600), "too few of the last minutes")
+	var kept int
+	require.NoError(t, db.Get(&kept, `SELECT count(*) FROM tandem.comparison`))
+	require.Less(t, kept, 12, "what is older than an hour goes")
+	require.Contains(t, report("b", 500, 0), "600 of 1100 compared reads")
+}
+
+// A name that begins again does so with an epoch that no member has acknowledged in its life before.
+func TestEpochsDoNotComeAgain(t *testing.T) {
+	t.Parallel()
+	db := installed(t)
+	require.NoError(t, state.Beat(t.Context(), db, state.Member{ID: "a", Epochs: map[string]int64{rename().Name(): 7, "users.other": 9}}))
+	m, err := register(t, db, rename())
+	require.NoError(t, err)
+	require.EqualValues(t, 8, m.Epoch)
 }

@@ -29,7 +29,7 @@ type Counts struct {
 	Dirty       int64    `db:"dirty"`
 	BadRows     int64    `db:"bad_rows"`
 	Mismatches  int64    `db:"mismatches"`  // since the present phase began
-	Compared    int64    `db:"compared"`    // reads of the present phase that compared
+	Compared    int64    `db:"compared"`    // reads of the present epoch, in the last hour, that compared
 	Different   int64    `db:"different"`   // of those, what differed
 	StraySilent *float64 `db:"stray_since"` // seconds since the last stray; nil: never one
 	LastStray   string   `db:"last_stray"`
@@ -53,6 +53,15 @@ func Count(ctx context.Context, q sqlx.QueryerContext, name string) (Counts, err
 		return c, fmt.Errorf("counts of %s: %w", name, missing(pg.Cause(ctx, err)))
 	}
 	return c, nil
+}
+
+// Unconverted counts the rows that wait for a conversion or have none; it is asked while writers stand still.
+func Unconverted(ctx context.Context, q sqlx.QueryerContext, name string) (n int64, err error) {
+	err = sqlx.GetContext(ctx, q, &n, `SELECT (SELECT count(*) FROM tandem.dirty WHERE migration = $1) + (SELECT count(*) FROM tandem.bad_row WHERE migration = $1)`, name)
+	if err != nil {
+		return 0, fmt.Errorf("unconverted rows of %s: %w", name, pg.Cause(ctx, err))
+	}
+	return n, nil
 }
 
 // Passes reads how far copy, reverse and verify are, by kind.

@@ -52,11 +52,23 @@ const versionSQL = `
 // Install creates or upgrades the state schema. Any number of processes may call it at once; where it is up to date it sends one
 // query and takes no lock.
 func Install(ctx context.Context, db *sqlx.DB) error {
+	return install(ctx, db, 0)
+}
+
+// Upgrade is Install where a version of it is there already, else nothing.
+func Upgrade(ctx context.Context, db *sqlx.DB) error {
+	return install(ctx, db, 1)
+}
+
+func install(ctx context.Context, db *sqlx.DB, least int) error {
 	version, err := readVersion(ctx, db)
-	if err != nil || version == len(upgrades) {
+	if err != nil || version < least || version == len(upgrades) {
 		return err
 	}
 	err = pg.Retry(ctx, installRetry, busy, func(ctx context.Context) error { return pg.InTx(ctx, db, pg.Settings{}, upgrade) })
+	if pg.SQLState(err) == pg.InsufficientPrivilege && version > 0 {
+		return fmt.Errorf("upgrade schema tandem from version %d: %w; let its owner call Join or expand.Apply once", version, err)
+	}
 	if pg.SQLState(err) == pg.InsufficientPrivilege {
 		return fmt.Errorf("install schema tandem: %w; let a role that may create a schema in this database call Join or expand.Apply once", err)
 	}

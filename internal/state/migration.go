@@ -105,7 +105,7 @@ func missing(err error) error {
 	return err
 }
 
-// Register inserts the migration in phase Start. A row that is there already must have the same definition, unless its migration is
+// Register inserts the migration in phase Start, with an epoch that nobody has acknowledged in an earlier life of its name. A row that is there already must have the same definition, unless its migration is
 // complete: then the name begins again.
 func Register(ctx context.Context, tx *sqlx.Tx, d pair.Definition) (*Migration, error) {
 	def, err := json.Marshal(d)
@@ -123,7 +123,8 @@ func Register(ctx context.Context, tx *sqlx.Tx, d pair.Definition) (*Migration, 
 		}
 	}
 	_, err = tx.ExecContext(ctx, `
-		INSERT INTO tandem.migration AS m (name, definition, fingerprint, phase, guard) VALUES ($1, $2, $3, 'Start', 'none')
+		INSERT INTO tandem.migration AS m (name, definition, fingerprint, phase, guard, epoch)
+		VALUES ($1, $2, $3, 'Start', 'none', 1 + (SELECT coalesce(max((epochs->>$1)::bigint), 0) FROM tandem.member))
 		ON CONFLICT (name) DO UPDATE SET definition = EXCLUDED.definition, fingerprint = EXCLUDED.fingerprint, phase = 'Start',
 			guard = 'none', epoch = m.epoch + 1, relaxed = '{}', share = 1, shared_at = NULL, changed_at = now()
 		WHERE m.phase = 'Complete'`, d.Name(), string(def), d.Fingerprint())

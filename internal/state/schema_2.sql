@@ -7,56 +7,67 @@ ALTER TABLE tandem.migration
 	ADD COLUMN shared_at timestamptz,                                                         -- when share changed last
 	ADD COLUMN swapped   pg_lsn;                                                              -- where the log was when the last writer of old alone had ended
 
+-- Nobody has noted it for a migration that is there already: from now on is late enough.
+UPDATE tandem.migration SET swapped = pg_current_wal_insert_lsn() WHERE phase = 'Contract';
+
 -- migration name -> the phase of the epoch that the member has acknowledged.
 ALTER TABLE tandem.member ADD COLUMN phases jsonb NOT NULL DEFAULT '{}';
 
--- Reads that compared old and new, one row a member, so that members never wait for one another. Rows of past epochs go with the next step.
+-- Reads that compared old and new, by member and minute, so that members hardly ever wait for one another. Rows older than an hour, and of past epochs, go.
 CREATE TABLE tandem.comparison (
 	migration text NOT NULL,
 	epoch     bigint NOT NULL,
 	member    text NOT NULL,
+	minute    timestamptz NOT NULL,
 	compared  bigint NOT NULL,
 	different bigint NOT NULL,
-	PRIMARY KEY (migration, epoch, member)
+	PRIMARY KEY (migration, epoch, member, minute)
 );
 
--- Adds what a member has compared in an epoch. When more of the fleet's reads in Switch differ than is tolerated, it takes the migration back to Migrate and
--- returns why, else NULL. It runs as the owner, because the roles of an application may not move a phase; the flip is safe whoever asks for it. From a Switch that came
--- back from Contract and is not restored yet there is no flip: old is stale there.
+-- Adds what a member has compared in an epoch. When more of the fleet's reads in Switch have differed in the last five minutes than is tolerated, it takes the migration
+-- back to Migrate and returns why, else NULL. It runs as the owner, because the roles of an application may not move a phase; the flip is safe whoever asks for it. There is none
+-- from a Switch that came back from Contract and is not restored yet (old is stale there), nor once contract has taken unique indexes from old.
 CREATE FUNCTION tandem.compare(migration text, epoch bigint, member text, compared bigint, different bigint) RETURNS text LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $tandem$
 DECLARE
 	admitted tandem.migration;
+	moment   timestamptz := clock_timestamp();
+	who      text;
 	seen     bigint;
 	differed bigint;
 	why      text;
 BEGIN
-	IF compare.different > 0 THEN -- first the row of the migration, as a step of an operator has it, or the two would wait for each other
-		PERFORM FROM tandem.migration m WHERE m.name = compare.migration AND m.epoch = compare.epoch FOR NO KEY UPDATE;
-	END IF;
+	SELECT format('%s %s on %s pid %s', m.service, m.build, m.host, m.pid) INTO who FROM tandem.member m WHERE m.id = compare.member;
 	SELECT * INTO admitted FROM tandem.migration m WHERE m.name = compare.migration AND m.epoch = compare.epoch;
-	IF NOT FOUND THEN
-		RETURN NULL; -- of an epoch that is over
+	IF who IS NULL OR admitted.name IS NULL OR (compare.different >= 0 AND compare.different <= compare.compared AND compare.compared < 1e12) IS NOT TRUE THEN
+		RETURN NULL; -- of an epoch that is over, or of nobody
 	END IF;
-	INSERT INTO tandem.comparison AS c VALUES (compare.migration, compare.epoch, compare.member, compare.compared, compare.different)
+	IF admitted.phase = 'Switch' AND admitted.guard = 'repair' AND admitted.relaxed = '{}' THEN
+		-- Who may move the phase locks its row first, as a step of an operator does, or the two would wait for each other.
+		SELECT coalesce(sum(c.compared), 0) + compare.compared, coalesce(sum(c.different), 0) + compare.different INTO seen, differed FROM tandem.comparison c
+		WHERE c.migration = compare.migration AND c.epoch = compare.epoch AND c.minute > moment - interval '5 minutes' AND c.minute <= moment;
+		IF seen >= admitted.least AND differed > admitted.tolerance * seen THEN
+			SELECT * INTO admitted FROM tandem.migration m WHERE m.name = compare.migration AND m.epoch = compare.epoch AND m.guard = 'repair' AND m.relaxed = '{}' FOR NO KEY UPDATE;
+			IF NOT FOUND THEN
+				RETURN NULL; -- somebody else has moved it meanwhile
+			END IF;
+			why := format('%s of %s compared reads of the last minutes differed, more than the tolerated share of %s', differed, seen, admitted.tolerance);
+		END IF;
+	END IF;
+	INSERT INTO tandem.comparison AS c VALUES (compare.migration, compare.epoch, compare.member, date_trunc('minute', moment), compare.compared, compare.different)
 	ON CONFLICT ON CONSTRAINT comparison_pkey DO UPDATE SET compared = c.compared + EXCLUDED.compared, different = c.different + EXCLUDED.different;
-	IF compare.different = 0 OR admitted.phase <> 'Switch' OR admitted.guard <> 'repair' THEN
-		RETURN NULL;
-	END IF;
-	SELECT sum(c.compared), sum(c.different) INTO seen, differed FROM tandem.comparison c
-	WHERE c.migration = compare.migration AND c.epoch = compare.epoch;
-	IF seen < admitted.least OR differed <= admitted.tolerance * seen THEN
+	DELETE FROM tandem.comparison c WHERE c.migration = compare.migration AND c.epoch = compare.epoch AND c.member = compare.member AND c.minute < moment - interval '1 hour';
+	IF why IS NULL THEN
 		RETURN NULL;
 	END IF;
 	UPDATE tandem.migration m SET phase = 'Migrate', epoch = m.epoch + 1, changed_at = clock_timestamp() WHERE m.name = compare.migration;
-	why := format('%s of %s compared reads differed, more than the tolerated share of %s', differed, seen, admitted.tolerance);
 	DELETE FROM tandem.comparison c WHERE c.migration = compare.migration;
 	-- what was verified does not hold, and Switch asks for it again
 	DELETE FROM tandem.backfill b WHERE b.migration = compare.migration AND b.kind = 'verify';
-	INSERT INTO tandem.event (migration, kind, from_phase, to_phase, actor, detail)
-	VALUES (compare.migration, 'fallback', 'Switch', 'Migrate', 'member ' || compare.member, why);
+	INSERT INTO tandem.event (migration, kind, from_phase, to_phase, actor, detail) VALUES (compare.migration, 'fallback', 'Switch', 'Migrate', 'member ' || who, why);
 	RETURN why;
 END $tandem$;
+GRANT EXECUTE ON FUNCTION tandem.compare(text, bigint, text, bigint, bigint) TO PUBLIC;
 
 -- A program that joins without the row of a migration would write old alone, as before the start.
 CREATE FUNCTION tandem.keep_migration() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $tandem$

@@ -27,12 +27,13 @@ type Standby struct {
 	Behind      int64  `db:"behind"` // bytes, to the swap
 }
 
-// Subscribers of logical replication are not asked: they have columns of their own. Nor is pg_basebackup, from which nobody reads.
+// Subscribers of logical replication are not asked: they have columns of their own. Nor are pg_basebackup and pg_receivewal, from which nobody reads. Where the swap was not noted,
+// by a library of before, the log of now is late enough.
 const standbysSQL = `
 	SELECT r.pid, coalesce(r.application_name, '') AS application_name, coalesce(host(r.client_addr), 'local') AS address,
-	       r.replay_lsn IS NULL AS hidden, coalesce(pg_wal_lsn_diff(m.swapped, r.replay_lsn), 0)::bigint AS behind
-	FROM tandem.migration m, pg_stat_replication r
-	WHERE m.name = $1 AND m.swapped IS NOT NULL AND r.state IS DISTINCT FROM 'backup' AND (r.replay_lsn IS NULL OR r.replay_lsn < m.swapped)
+	       r.state IS NULL AS hidden, coalesce(pg_wal_lsn_diff(m.swapped, r.replay_lsn), 0)::bigint AS behind
+	FROM (SELECT coalesce(swapped, pg_current_wal_lsn()) AS swapped FROM tandem.migration WHERE name = $1) m, pg_stat_replication r
+	WHERE r.state IS NULL OR r.state <> 'backup' AND r.replay_lsn < m.swapped
 	  AND NOT EXISTS (SELECT FROM pg_replication_slots s WHERE s.active_pid = r.pid AND s.slot_type = 'logical')
 	ORDER BY r.application_name, r.pid`
 

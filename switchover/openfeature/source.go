@@ -36,7 +36,7 @@ type source struct {
 	o      Options
 
 	mu     sync.Mutex
-	chosen map[string]string // by key: the last value that came with a reason that says that it was chosen
+	chosen map[string]string // by migration, whose targeting key is its own: the last value that came with a reason that says that it was chosen
 }
 
 // unset is the value for the SDK to return when it has none. It is no phase, so that it cannot become a proposal even if a provider returns it without saying so.
@@ -60,7 +60,7 @@ func (s *source) Propose(ctx context.Context, migration string) (switchover.Phas
 		return 0, fmt.Errorf("flag %s: %w", key, err)
 	case d.Reason == of.ErrorReason || d.ErrorCode != "":
 		return 0, fmt.Errorf("flag %s: reason %s, code %q: %s", key, d.Reason, d.ErrorCode, d.ErrorMessage)
-	case !s.isChosen(key, d.Value, d.Reason):
+	case !s.isChosen(migration, d.Value, d.Reason):
 		return 0, fmt.Errorf("flag %s: %q with reason %q: %w", key, d.Value, d.Reason, switchover.ErrNoProposal)
 	}
 	p, err := switchover.ParsePhase(d.Value)
@@ -71,18 +71,18 @@ func (s *source) Propose(ctx context.Context, migration string) (switchover.Phas
 }
 
 // isChosen tells whether somebody has chosen the value, and remembers it for when it comes from a cache.
-func (s *source) isChosen(key, value string, reason of.Reason) bool {
+func (s *source) isChosen(migration, value string, reason of.Reason) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch reason {
 	case of.StaticReason, of.TargetingMatchReason, of.SplitReason:
-		s.chosen[key] = value
+		s.chosen[migration] = value
 		return true
 	case of.CachedReason:
-		return s.chosen[key] == value
+		return s.chosen[migration] == value
 	default:
 		// From here on a cache may hold this.
-		delete(s.chosen, key)
+		delete(s.chosen, migration)
 		return false
 	}
 }
