@@ -79,8 +79,8 @@ func (o *operator) round() []func(context.Context) error {
 	return []func(context.Context) error{
 		o.to(switchover.Expand), o.back(switchover.Start), o.to(switchover.Expand),
 		o.to(switchover.Migrate), o.back(switchover.Expand), o.to(switchover.Migrate), o.run, o.twins, o.sweep,
-		o.begin(0.5), o.back(switchover.Migrate), o.run, o.sweep, o.to(switchover.Switch), o.share(0.3),
-		o.stage(contract.Relax), o.sweep, o.share(1), o.to(switchover.Contract), o.stage(contract.Finish),
+		o.begin(0.5), o.back(switchover.Migrate), o.run, o.sweep, o.to(switchover.Switch), o.share(0.3), o.share(1),
+		o.stage(contract.Relax), o.sweep, o.to(switchover.Contract), o.stage(contract.Finish),
 		o.back(switchover.Switch), o.reverse, o.stage(contract.Restore),
 		o.back(switchover.Migrate), o.back(switchover.Expand), o.back(switchover.Start),
 	}
