@@ -10,7 +10,7 @@ import (
 
 	"github.com/jmoiron/sqlx"
 
-	"github.com/tandem-go/tandem/internal/server"
+	"github.com/tandem-go/tandem/examples/internal/fresh"
 	"github.com/tandem-go/tandem/switchover"
 )
 
@@ -35,17 +35,12 @@ func stepTime(rows int64) time.Duration {
 func play(ctx context.Context, o options, out *os.File) (res *result, err error) {
 	screen := newScreen(out)
 	res = &result{Rows: o.rows}
-	srv, err := server.Start(ctx, server.Options{Log: out})
+	database, err := fresh.Open(ctx, "rename", out)
 	if err != nil {
 		return res, err
 	}
-	defer func() { err = errors.Join(err, srv.Close()) }()
-	name, drop, err := createDatabase(ctx, srv)
-	if err != nil {
-		return res, err
-	}
-	defer func() { err = errors.Join(err, drop()) }()
-	db, err := sqlx.ConnectContext(ctx, "postgres", srv.DSN(name, "application_name=operator"))
+	defer func() { err = errors.Join(err, database.Close(ctx)) }()
+	db, err := sqlx.ConnectContext(ctx, "postgres", database.DSN("operator"))
 	if err != nil {
 		return res, err
 	}
@@ -57,8 +52,7 @@ func play(ctx context.Context, o options, out *os.File) (res *result, err error)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	dsn := func(service string) string { return srv.DSN(name, "application_name="+service) }
-	fleet, err := startFleet(ctx, dsn, o.rows, cancel)
+	fleet, err := startFleet(ctx, database.DSN, o.rows, cancel)
 	s := &stage{screen: screen, fleet: fleet, stepTime: stepTime(o.rows)}
 	s.dwell = time.Duration(o.seconds) * time.Second / time.Duration(len(story))
 	if err == nil {

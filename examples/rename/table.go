@@ -2,16 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
-	"os"
-	"strings"
-	"time"
 
 	"github.com/jmoiron/sqlx"
-	"github.com/lib/pq"
-
-	"github.com/tandem-go/tandem/internal/server"
 )
 
 // The table as the application made it years ago. user_name has all that a rename must not lose: NOT NULL, a default, a check, a
@@ -84,33 +77,5 @@ func fill(ctx context.Context, tx *sqlx.Tx, rows int64) error {
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO orders (user_id, amount) SELECT n, 1 FROM generate_series(1, $1::bigint, 10) n`, rows)
-	return err
-}
-
-// dropTime is for DROP DATABASE, also after the program's own context has ended.
-const dropTime = 30 * time.Second
-
-// createDatabase makes a database of our own, so that a server that is somebody else's stays as it is. drop removes it.
-func createDatabase(ctx context.Context, srv *server.Server) (name string, drop func() error, err error) {
-	name = fmt.Sprintf("tandem_rename_%d_%s", os.Getpid(), strings.ToLower(rand.Text()[:8]))
-	if err := admin(ctx, srv, `CREATE DATABASE `+pq.QuoteIdentifier(name)+` TEMPLATE template0`); err != nil {
-		return "", nil, fmt.Errorf("create database on %s: %w", srv.Description(), err)
-	}
-	drop = func() error {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTime)
-		defer cancel()
-		return admin(ctx, srv, `DROP DATABASE `+pq.QuoteIdentifier(name)+` WITH (FORCE)`)
-	}
-	return name, drop, nil
-}
-
-// admin runs one statement outside the example's database.
-func admin(ctx context.Context, srv *server.Server, statement string) error {
-	db, err := sqlx.ConnectContext(ctx, "postgres", srv.DSN("", "application_name=rename"))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = db.Close() }()
-	_, err = db.ExecContext(ctx, statement)
 	return err
 }
