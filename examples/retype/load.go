@@ -27,6 +27,10 @@ type load struct {
 	acked      map[int64]int64 // the cents of an item in its last acknowledged write
 }
 
+func newLoad(rows int64) *load {
+	return &load{rows: rows, made: make(chan struct{}), acked: map[int64]int64{}}
+}
+
 // Each goroutine writes only the ids of the start that end in its digit, and those that it has inserted. So "the last acknowledged write" means something.
 const (
 	lanes    = 10

@@ -104,7 +104,7 @@ func (r *result) play(ctx context.Context, dsn func(application string) string, 
 	if err := createTable(ctx, pools["operator"], o.rows); err != nil {
 		return err
 	}
-	l := &load{rows: o.rows, made: make(chan struct{}), acked: map[int64]int64{}}
+	l := newLoad(o.rows)
 	op := &operator{db: pools["operator"], load: l, say: say, stopOld: l.start(ctx, l.old(pools[oldBinary]))}
 	err = l.serve(ctx, pools["shop"], op.tell)
 	op.stopOld()
@@ -118,5 +118,5 @@ func (r *result) play(ctx context.Context, dsn func(application string) string, 
 	if err != nil {
 		return err
 	}
-	return r.prove(ctx, op.db, l)
+	return r.prove(ctx, op.db, l, "price_cents")
 }

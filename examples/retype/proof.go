@@ -41,13 +41,13 @@ func createTable(ctx context.Context, db *sqlx.DB, rows int64) error {
 	return err
 }
 
-// prove compares every row with the cents that it must have: of its last acknowledged write, or of the start.
-func (r *result) prove(ctx context.Context, db *sqlx.DB, l *load) error {
+// prove compares every row's cents, an expression in SQL, with those that it must have: of its last acknowledged write, or of the start.
+func (r *result) prove(ctx context.Context, db *sqlx.DB, l *load, cents string) error {
 	var rows []struct {
 		ID    int64 `db:"id"`
-		Cents int64 `db:"price_cents"`
+		Cents int64 `db:"cents"`
 	}
-	if err := db.SelectContext(ctx, &rows, `SELECT id, price_cents FROM items`); err != nil {
+	if err := db.SelectContext(ctx, &rows, `SELECT id, `+cents+` AS cents FROM items`); err != nil {
 		return fmt.Errorf("read all items: %w", err)
 	}
 	initial := map[int64]int64{}
