@@ -10,35 +10,46 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Every block of Go in the README stands in an example, which is compiled and run.
-func TestReadmeCodeIsFromTheExamples(t *testing.T) {
+// pages are for those who use the library. Their code and their links must not rot.
+var pages = []string{"README.md", "GUIDE.md"}
+
+// Every block of Go in a page stands in an example, which is compiled and run.
+func TestCodeOfPagesIsFromTheExamples(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("../README.md")
-	require.NoError(t, err)
 	files, err := filepath.Glob("*/*.go")
 	require.NoError(t, err)
 	var code strings.Builder
 	for _, f := range files {
-		text, err := os.ReadFile(f)
-		require.NoError(t, err)
-		code.Write(text)
+		code.WriteString(text(t, f))
 	}
-	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
-	require.NotEmpty(t, blocks)
-	for _, b := range blocks {
-		require.Contains(t, code.String(), b[1])
+	for _, page := range pages {
+		blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(text(t, filepath.Join("..", page)), -1)
+		require.NotEmpty(t, blocks, page)
+		for _, b := range blocks {
+			if !strings.Contains(code.String(), b[1]) { // not require.Contains, which would print all the code
+				t.Errorf("%s: no example has\n%s", page, b[1])
+			}
+		}
 	}
 }
 
-// The README links to files that are there.
-func TestReadmeLinks(t *testing.T) {
+// The pages link to files that are there.
+func TestLinksOfPages(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("../README.md")
-	require.NoError(t, err)
-	prose := regexp.MustCompile("(?s)```.*?```").ReplaceAllString(string(readme), "")
-	links := regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(prose, -1)
-	require.NotEmpty(t, links)
-	for _, l := range links {
-		require.FileExists(t, filepath.Join("..", l[1]))
+	for _, page := range pages {
+		prose := regexp.MustCompile("(?s)```.*?```").ReplaceAllString(text(t, filepath.Join("..", page)), "")
+		links := regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(prose, -1)
+		require.NotEmpty(t, links, page)
+		for _, l := range links {
+			_, err := os.Stat(filepath.Join("..", l[1]))
+			require.NoError(t, err, page)
+		}
 	}
+}
+
+func text(t *testing.T, file string) string {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	require.NoError(t, err)
+	return string(content)
 }
