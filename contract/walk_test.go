@@ -88,6 +88,34 @@ func TestWayBackFromContract(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// Writers take rows off what the reverse backfill has to do. That the number is another at every look does not mean that another operator is at work.
+func TestRestoreTooEarlyUnderLoad(t *testing.T) {
+	t.Parallel()
+	w := newWalker(t)
+	w.toContract()
+	list, err := w.users.Select(w.ctx, `ORDER BY id LIMIT 500`)
+	require.NoError(t, err)
+	touch := func(list []user) error {
+		for i := range list {
+			if err := w.users.UpdateColumns(w.ctx, &list[i], "full_name"); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	require.NoError(t, touch(list))
+	require.NoError(t, switchover.Revert(w.ctx, w.db, fullName.Name(), switchover.Switch, quick))
+	require.NoError(t, w.member.Refresh(w.ctx))
+	written := make(chan error, 1)
+	go func() { written <- touch(list[1:]) }()
+	for len(written) == 0 {
+		err := contract.Apply(w.ctx, w.db, fullName, contract.Restore, contract.Options{})
+		require.ErrorIs(t, err, contract.ErrUnreversed)
+		require.NotErrorIs(t, err, switchover.ErrStep)
+	}
+	require.NoError(t, <-written)
+}
+
 // A member that has not seen the swap yet decides by new: old's unique indexes, whose values are of yesterday, are gone.
 func TestLateMemberAfterTheSwap(t *testing.T) {
 	t.Parallel()
