@@ -30,8 +30,6 @@ func (w *work) outrun(ctx context.Context, planned []expand.Step, done int, err 
 	switch {
 	case again != nil && !errors.Is(again, ErrPhase) && !errors.Is(again, switchover.ErrStep): // it cannot be planned, whoever else is there
 		return err
-	case errors.Is(again, ErrUnreversed) && errors.Is(err, ErrUnreversed): // nor can this; writers have only made the rows fewer meanwhile
-		return err
 	case again == nil && planned != nil:
 		for i := range done + 1 {
 			if slices.Equal(texts(planned[i:]), texts(left)) {
