@@ -80,6 +80,24 @@ func (f *Pinned[O, N]) Phase() switchover.Phase { return f.write }
 // Columns are the columns that the phase writes, for INSERT INTO t (...).
 func (f *Pinned[O, N]) Columns() string { return ident.List("", writeColumns(f.pair.def, f.write)) }
 
+// Names are the same columns one by one and without quotes, for COPY and for query builders.
+func (f *Pinned[O, N]) Names() []string { return writeColumns(f.pair.def, f.write) }
+
+// Values are what a row has in Columns, in their order: arguments for COPY, for query builders and for $1, $2, ...
+func (f *Pinned[O, N]) Values(v Value[O, N]) []any {
+	var out []any
+	if f.write.WritesOld() {
+		out = append(out, v.Old)
+	}
+	if f.write.WritesNew() {
+		out = append(out, v.New)
+	}
+	if f.write.Stamps() {
+		out = append(out, v.Stamp)
+	}
+	return out
+}
+
 // Params are the named parameters for Columns: `:full_name.old, :full_name.new, :full_name.stamp`, read from a field of type Value.
 func (f *Pinned[O, N]) Params() string { return strings.Join(f.params(), ", ") }
 
