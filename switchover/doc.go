@@ -44,7 +44,8 @@
 // # Poolers and standbys
 //
 // Everything works through PgBouncer in transaction mode: settings and locks last for a transaction, members poll, and nothing is kept in a session. lib/pq then needs
-// binary_parameters=yes: without it a pooler can run another client's statement in place of ours. Doctor finds that by what the server answers, and Join refuses with ErrMixedUp.
+// binary_parameters=yes, and pgx default_query_exec_mode=exec or cache_describe: without it a pooler can run another client's statement in place of ours. Doctor finds that by
+// what the server answers, and Join refuses with ErrMixedUp.
 //
 // Members join on the primary, for they write. A repository on a standby with such a member reads by the reader's rule at any lag: each value was current once. The two
 // ends are the limit: a standby that has not replayed the new columns refuses a read with 42703, and from Complete on,

@@ -14,7 +14,7 @@ import (
 )
 
 // ErrMixedUp says that a pooler can run another client's statement in place of ours, with our arguments.
-var ErrMixedUp = errors.New("the pooler mixes up statements: add binary_parameters=yes to the DSN, or pool by session")
+var ErrMixedUp = errors.New("the pooler mixes up statements: add binary_parameters=yes to the DSN (pgx: default_query_exec_mode=exec), or pool by session")
 
 // Finding is one thing that Doctor holds against a connection.
 type Finding struct {
@@ -34,14 +34,13 @@ func (f Finding) String() string {
 // Doctor looks for what makes a connection unfit for the library, by watching what the server answers, not by reading the DSN. It changes nothing, and takes some
 // twenty short queries on two connections of the pool; of a pool of one connection it sees less. No findings: nothing was seen. Errors: those of the connection.
 func Doctor(ctx context.Context, db *sqlx.DB) ([]Finding, error) {
+	split := false
 	shared, err := sharesSessions(ctx, db)
-	if err != nil {
-		return nil, fmt.Errorf("doctor: %w", pg.Cause(ctx, err))
+	if preparedElsewhere(err) {
+		split, err = true, nil
+	} else if err == nil && shared { // a session of our own is there at Bind as it was at Parse
+		split, err = splitsStatements(ctx, db)
 	}
-	if !shared { // a session of our own is there at Bind as it was at Parse
-		return nil, nil
-	}
-	split, err := splitsStatements(ctx, db)
 	if err != nil {
 		return nil, fmt.Errorf("doctor: %w", pg.Cause(ctx, err))
 	}
@@ -53,7 +52,7 @@ func Doctor(ctx context.Context, db *sqlx.DB) ([]Finding, error) {
 		What:  "the driver sends a statement with arguments in two halves, and a pooler may give each of them to another session",
 		Where: "outside transactions, behind a pooler in transaction mode",
 		Harm:  "the second half runs whatever statement another client has left there, without an error",
-		Cure:  "add binary_parameters=yes to the DSN of lib/pq, which then sends both in one, or let the pooler pool by session",
+		Cure:  "add binary_parameters=yes to the DSN of lib/pq, or default_query_exec_mode=exec to that of pgx, which then send both in one, or let the pooler pool by session",
 		Err:   ErrMixedUp,
 	}}, nil
 }
@@ -84,7 +83,7 @@ const (
 const sessionSQL = `SELECT pg_backend_pid()::text || ' ' || extract(epoch FROM pg_postmaster_start_time())::text`
 
 // sharesSessions tells whether a connection is not a session: whether one of two connections saw two sessions, or both saw the same. The second looks from inside a
-// transaction, so that the first cannot be in that session when it looks again. The queries have no arguments, so nothing can be mixed up.
+// transaction, so that the first cannot be in that session when it looks again. The queries have no arguments, so lib/pq mixes nothing up.
 func sharesSessions(ctx context.Context, db *sqlx.DB) (bool, error) {
 	first, err := db.Connx(ctx)
 	if err != nil {
@@ -163,11 +162,19 @@ const (
 	splitTries = 3
 )
 
-// SQLSTATEs of a Bind that found another statement, or none.
+// SQLSTATEs of a Bind that found another statement, or none, and of a Parse that found its name taken: pgx gives a statement the same name in all of its
+// connections, without arguments too.
 const (
 	protocolViolation = "08P01"
 	noStatement       = "26000"
+	nameTaken         = "42P05"
 )
+
+// preparedElsewhere tells whether a query failed because the driver had prepared it in another session than it takes the connection for.
+func preparedElsewhere(err error) bool {
+	state := pg.SQLState(err)
+	return state == noStatement || state == nameTaken
+}
 
 // splitSQL: the literal becomes a constant when the statement is parsed, the function is evaluated when it runs, and both tell when their transaction began. They
 // agree if parsing and running are one transaction.
@@ -189,7 +196,7 @@ func splitsStatements(ctx context.Context, db *sqlx.DB) (split bool, err error) 
 	}
 	for range splitTries {
 		err = db.GetContext(ctx, &split, splitSQL, args...)
-		if state := pg.SQLState(err); state == protocolViolation || state == noStatement {
+		if pg.SQLState(err) == protocolViolation || preparedElsewhere(err) {
 			return true, nil
 		}
 		if err != nil || split {
