@@ -37,7 +37,9 @@ func migrate(t *testing.T, operator, db *sqlx.DB, try func(m *switchover.Member,
 		t.Helper()
 		require.NoError(t, switchover.Advance(ctx, operator, fullName.Name(), ph, hurried))
 		require.NoError(t, m.Refresh(ctx))
+		before := strays(t, operator)
 		try(m, ph)
+		require.Equal(t, before, strays(t, operator), "the guard has mended a write of %s", ph)
 	}
 	stages := func(list ...contract.Stage) {
 		t.Helper()
@@ -66,4 +68,11 @@ func copyOld(t *testing.T, operator *sqlx.DB) {
 	report, err := backfill.Verify(t.Context(), operator, fullName, backfill.VerifyOptions{})
 	require.NoError(t, err)
 	require.Zero(t, report.Differences)
+}
+
+// strays counts the writes that the guard took for those of a program without the pair, as it does in Start with all.
+func strays(t *testing.T, operator *sqlx.DB) (n int) {
+	t.Helper()
+	require.NoError(t, operator.GetContext(t.Context(), &n, `SELECT count(*) FROM tandem.stray`))
+	return n
 }

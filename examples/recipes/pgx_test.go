@@ -50,7 +50,7 @@ func TestPgxBehindPgBouncer(t *testing.T) {
 			direct := openPgx(t, pgtest.DSN(t))
 			var name string
 			require.NoError(t, direct.Get(&name, `SELECT current_database()`))
-			db := openPgx(t, pgtest.Pooler(t, "transaction", 4).DSN(name)+" default_query_exec_mode="+c.mode)
+			db := openPgx(t, pgtest.Pooler(t, "transaction", 4).DSN(name, "default_query_exec_mode="+c.mode))
 			if c.safe {
 				onPgx(t, direct, db)
 				return
