@@ -40,6 +40,10 @@
 //		return sqlx.SelectContext(ctx, db, &rows, `SELECT u.id, `+p.Select("u")+` FROM users u JOIN ...`)
 //	})
 //
+// They go into joins, CTEs, ON CONFLICT and RETURNING alike. COPY and query builders, which take no named parameters, are given Names and Values; the
+// tests in sql_test.go and bulk_test.go show each form. Module examples/recipes has the pair with squirrel, with sqlc, and with pgx as the driver. An array of
+// Cells for unnest holds what lib/pq's arrays hold: no []byte.
+//
 // # Names
 //
 // A table is `users`, `app.users` or `app."My.Users"`. Without a schema it is in public, whatever search_path says: behind a pooler that setting is
