@@ -104,6 +104,34 @@ func bulkCopy[O, N any](t *testing.T, g *goods[O, N]) {
 	})
 }
 
+// A nil []byte is NULL, and an empty one is not.
+func TestCopyBytes(t *testing.T) {
+	t.Parallel()
+	pair := expand.Rename[[]byte]("blobs", "body", "content")
+	b := newBed(t, `CREATE TABLE blobs (id bigint PRIMARY KEY, body bytea)`, pair)
+	b.set(switchover.Migrate)
+	require.NoError(t, expand.InTx(b.ctx, b.db, b.member, nil, func(ctx context.Context, tx *expand.Tx) error {
+		p, err := pair.In(tx)
+		require.NoError(t, err)
+		stmt, err := tx.PrepareContext(ctx, `COPY blobs (id, `+p.Columns()+`) FROM STDIN`)
+		require.NoError(t, err)
+		defer func() { _ = stmt.Close() }()
+		for i, content := range [][]byte{nil, {}, {0, '\\', 255}} {
+			v, err := p.Value(content)
+			require.NoError(t, err)
+			_, err = stmt.ExecContext(ctx, append([]any{i}, p.Values(v)...)...)
+			require.NoError(t, err)
+		}
+		_, err = stmt.ExecContext(ctx)
+		return err
+	}))
+	for _, column := range []string{"body", "content"} {
+		var got []string
+		require.NoError(t, b.db.Select(&got, `SELECT coalesce(`+column+`::text, 'NULL') FROM blobs ORDER BY id`))
+		require.Equal(t, []string{"NULL", `\x`, `\x005cff`}, got)
+	}
+}
+
 func TestIn(t *testing.T) {
 	t.Parallel()
 	in(t, renamedGoods(t))

@@ -23,7 +23,11 @@ func (c Cell[T]) Value() (driver.Value, error) {
 	if !c.null.Valid {
 		return nil, nil
 	}
-	return driver.DefaultParameterConverter.ConvertValue(argument(c.null.V))
+	v, err := driver.DefaultParameterConverter.ConvertValue(argument(c.null.V))
+	if b, ok := v.([]byte); ok && b == nil { // NULL: lib/pq's COPY would write ''
+		return nil, err
+	}
+	return v, err
 }
 
 // valueOf returns a cell as T. A NULL becomes T's own NULL if it has one, else ErrNull.
