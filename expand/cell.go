@@ -4,9 +4,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"fmt"
-	"math"
 	"reflect"
-	"time"
 
 	"github.com/tandem-go/tandem/internal/ident"
 )
@@ -67,27 +65,4 @@ func argument(v any) any {
 		}
 	}
 	return v
-}
-
-// equalBytes is the default equality.
-func equalBytes[N any](a, b N) bool {
-	switch v := any(a).(type) {
-	case string: // the common case, without the allocations of the last line
-		w, ok := any(b).(string)
-		return ok && v == w
-	case int64:
-		w, ok := any(b).(int64)
-		return ok && v == w
-	case time.Time:
-		w, ok := any(b).(time.Time)
-		return ok && v.Equal(w)
-	}
-	return reflect.DeepEqual(a, b) || isNaN(a) && isNaN(b)
-}
-
-// isNaN tells whether a float, a pointer to one or an sql.Null holds NaN, which PostgreSQL calls equal to itself.
-func isNaN(v any) bool {
-	value, err := driver.DefaultParameterConverter.ConvertValue(argument(v))
-	f, ok := value.(float64)
-	return err == nil && ok && math.IsNaN(f)
 }

@@ -28,8 +28,8 @@ type Definition = pair.Definition
 //
 // A declaration that makes no sense is reported by Err and by everything that the pair is given to.
 //
-// Two values of new are equal when Equal says so, by default by bytes: reflect.DeepEqual in Go (time.Time by its Equal method), and
-// the stored image in SQL, so that numeric 1.0 and 1.00 differ, as do strings that a collation calls equal.
+// Two values of new are equal when Equal says so, by default by what is stored: in Go member by member, an instant in any zone, NaN equal to itself, -0 not 0,
+// nil ([]byte, slices, pointers: NULL) not empty; in SQL by the stored image, so that numeric 1.0 and 1.00 differ, as do strings that a collation calls equal.
 type Pair[O, N any] struct {
 	def      pair.Definition
 	forward  func(O) (N, error)
