@@ -33,8 +33,8 @@ type Report struct {
 const keptDifferences = 1000
 
 // Verify compares the two columns of every row, in windows, NULL-safe: a row without a stamp differs, and so does a row whose new value is not forward of the old
-// one, or whose old value is not backward of the new one (where the pair has BackwardSQL). Rows of Contract are left out: there old is
-// stale by design. The result is noted for the gate to Switch, and the keys go to tandem.mismatch in place of the last verification's.
+// one, or (where the pair has both expressions) whose new value would not come back from old: forward of backward of it is another. Old itself need not be backward
+// of new, as '007' is not of 7. Rows of Contract are left out: there old is stale by design. The result is noted for the gate to Switch, and the keys go to tandem.mismatch in place of the last verification's.
 // It takes no lock but ACCESS SHARE. Errors: ErrPhase before Migrate and in Complete, ErrRunning, ErrTaken, expand.ErrRedeclare.
 func Verify(ctx context.Context, db *sqlx.DB, p expand.Any, o VerifyOptions) (Report, error) {
 	report, err := verify(ctx, db, p, o)
@@ -147,14 +147,14 @@ func (v *verifier) window(ctx context.Context, pos state.Position) error {
 func (k *task) differsSQL() string {
 	stamp := "t." + ident.Quote(k.d.Stamp)
 	terms := []string{}
-	image := func(columns, exprs []string) {
-		for i, e := range exprs {
-			terms = append(terms, fmt.Sprintf("ROW(t.%s)::record *<> ROW(CAST(%s AS %s))::record", ident.Quote(columns[i]), e, k.columnTypes[columns[i]]))
-		}
+	differs := func(column, expr string) {
+		terms = append(terms, fmt.Sprintf("ROW(t.%s)::record *<> ROW(CAST(%s AS %s))::record", ident.Quote(column), expr, k.columnTypes[column]))
 	}
-	image(k.d.New, k.d.ForwardSQL("t."))
-	if !k.d.Identity() {
-		image(k.d.Old, k.d.BackwardSQL("t."))
+	for i, e := range k.d.ForwardSQL("t.") {
+		differs(k.d.New[i], e)
+	}
+	if k.d.HasBackward() && !k.d.Identity() {
+		differs(k.d.New[0], k.d.ForwardOf(fmt.Sprintf("CAST(%s AS %s)", k.d.BackwardSQL("t.")[0], k.columnTypes[k.d.Old[0]])))
 	}
 	return fmt.Sprintf("(%s IS NULL OR %s < %d AND (%s))", stamp, stamp, phase.Contract.Floor(), strings.Join(terms, " OR "))
 }

@@ -91,18 +91,20 @@ func TestVerifyComparesImages(t *testing.T) {
 	b.differ(3, "1")
 }
 
-// With BackwardSQL a row whose old value is not what new stands for differs, although forward of it is right.
+// With BackwardSQL a new value that old cannot give back differs. That old is spelled otherwise than backward would does not matter.
 func TestVerifyBothDirections(t *testing.T) {
 	t.Parallel()
 	spec := expand.Spec[string, int64]{Table: "users", Old: "user_name", New: "cents", Type: "bigint", Forward: func(string) (int64, error) { return 0, nil },
-		ForwardSQL: "{user_name}::bigint", BackwardSQL: "{cents}::text"}
+		ForwardSQL: "{user_name}::bigint", BackwardSQL: "left({cents}::text, 6)"}
 	b := newBed(t, numbersSQL(250), expand.Convert(spec))
 	b.run()
 	b.differ(250)
-	b.around(`UPDATE users SET user_name = '00700' WHERE id = 7`)
-	b.differ(250, "7")
+	b.exec(`UPDATE users SET user_name = ' 00700' WHERE id = 7`) // a stray, repaired
+	b.differ(250)
+	b.exec(`UPDATE users SET user_name = '1234567' WHERE id = 8`)
+	b.differ(250, "8")
 	b.around(`UPDATE users SET user_name = NULL WHERE id = 7`)
-	b.differ(250, "7")
+	b.differ(250, "7", "8")
 }
 
 // In Go a value that does not convert differs, and so does one whose conversion panics.
