@@ -2,6 +2,7 @@ package backfill
 
 import (
 	"context"
+	"database/sql/driver"
 	"encoding/hex"
 	"fmt"
 	"reflect"
@@ -108,6 +109,9 @@ func (b *batch) add(k *task, key []string, text *string, source any) {
 	if err != nil {
 		b.bad = append(b.bad, badRow{key, err})
 		return
+	}
+	if value, err := driver.DefaultParameterConverter.ConvertValue(target); err == nil {
+		target = value // what hides in a Valuer or a type of the application's: a []byte must be seen
 	}
 	if v := reflect.ValueOf(target); v.Kind() == reflect.Slice && v.IsNil() {
 		target = nil // NULL: in an array a nil []byte would be ''

@@ -39,6 +39,11 @@ func TestGoValues(t *testing.T) {
 	copied[sql.Null[string]](t, "text", `(''), ('NULL'), (NULL), ('{"a,b\"'), (E'line\n\t''quoted'''), ('Ä€𝄞'), (' ')`)
 	copied[*string](t, "varchar(20)", `('x'), (NULL), ('"')`)
 	copied[[]byte](t, "bytea", `(''::bytea), ('\x00ff5c22'::bytea), (NULL), ('\x7b2c7d')`)
+	t.Run("wrapped", func(t *testing.T) {
+		t.Parallel()
+		copied[sql.Null[[]byte]](t, "bytea", `('\x00ff5c22'::bytea), (''), (NULL)`)
+		copied[secret](t, "bytea", `('\x00ff5c22'::bytea), (''), (NULL)`)
+	})
 	copied[sql.Null[time.Time]](t, "timestamptz", `(timestamptz '2024-03-31 01:59:59.999999+00'), (NULL), ('1969-12-31 23:59:59+00'), ('0001-01-01 00:00:00+00')`)
 	copied[time.Time](t, "date", `(date '2024-02-29'), ('1582-10-15')`)
 	copied[sql.Null[bool]](t, "boolean", `(true), (false), (NULL)`)
@@ -51,6 +56,9 @@ func TestGoValues(t *testing.T) {
 	copied[pq.StringArray](t, "text[]", `(ARRAY['a', 'b,"c', '']), ('{}')`)
 	copied[pq.Int64Array](t, "bigint[]", `(ARRAY[1, -2]::bigint[]), (NULL)`)
 }
+
+// secret is a type of the application's.
+type secret []byte
 
 func TestGoTypesThatConvert(t *testing.T) {
 	t.Parallel()
