@@ -13,7 +13,6 @@ import (
 	"github.com/tandem-go/tandem/internal/guard"
 	"github.com/tandem-go/tandem/internal/ident"
 	"github.com/tandem-go/tandem/internal/pair"
-	"github.com/tandem-go/tandem/internal/pg"
 	"github.com/tandem-go/tandem/internal/phase"
 	"github.com/tandem-go/tandem/internal/state"
 )
@@ -130,7 +129,7 @@ func plan(ctx context.Context, db *sqlx.DB, d pair.Definition) ([]Step, error) {
 			return nil, err
 		}
 	}
-	if err := checkExpressions(ctx, db, d); err != nil {
+	if err := errors.Join(checkForward(ctx, db, d), checkBackward(ctx, db, t, d)); err != nil {
 		return nil, err
 	}
 	s := columnsStep(t, d)
@@ -183,24 +182,6 @@ func registered(ctx context.Context, db *sqlx.DB, d pair.Definition) (*state.Mig
 func over(t *catalog.Table, d pair.Definition) bool {
 	there := func(name string) bool { return t.Column(name) != nil }
 	return !slices.ContainsFunc(d.Old, there) && there(d.New[0])
-}
-
-// checkExpressions lets PostgreSQL parse the conversions, with the search_path that the guard has.
-func checkExpressions(ctx context.Context, db *sqlx.DB, d pair.Definition) error {
-	if !d.HasForward() || d.Identity() {
-		return nil
-	}
-	return pg.InTx(ctx, db, pg.Settings{}, func(ctx context.Context, tx *sqlx.Tx) error {
-		if _, err := tx.ExecContext(ctx, `SELECT set_config('search_path', 'pg_catalog, pg_temp', true)`); err != nil {
-			return err
-		}
-		for _, e := range d.ForwardSQL("t.") {
-			if _, err := tx.ExecContext(ctx, `SELECT `+e+` FROM `+d.Table.SQL()+` AS t LIMIT 0`); err != nil {
-				return fmt.Errorf("forward expression %s: %w", e, err)
-			}
-		}
-		return nil
-	})
 }
 
 // columnsStep adds what is missing. New has no default, so PostgreSQL only changes the catalog.
