@@ -73,3 +73,45 @@ func checkBackward(ctx context.Context, db *sqlx.DB, t *catalog.Table, d pair.De
 	}
 	return err
 }
+
+// constrainedSQL finds the domain, or one that it is made of, that has a constraint.
+const constrainedSQL = `
+	WITH RECURSIVE chain AS (
+		SELECT t.* FROM pg_type t JOIN pg_attribute a ON a.atttypid = t.oid WHERE a.attrelid = 'pg_temp.tandem_parse'::regclass AND a.attnum = 1
+		UNION ALL SELECT t.* FROM chain c JOIN pg_type t ON t.oid = c.typbasetype)
+	SELECT format_type(oid, NULL) FROM chain c WHERE typtype = 'd' AND (typnotnull OR EXISTS (SELECT FROM pg_constraint WHERE contypid = c.oid)) LIMIT 1`
+
+// refuseRewrite refuses to add a column of a domain with constraints: PostgreSQL would check them by writing the whole table anew, under ACCESS EXCLUSIVE.
+func refuseRewrite(ctx context.Context, db *sqlx.DB, t *catalog.Table, d pair.Definition) error {
+	for i, name := range d.New {
+		if t.Column(name) != nil {
+			continue
+		}
+		typeSQL := t.Column(d.Old[min(i, len(d.Old)-1)]).TypeSQL()
+		if d.Types != nil {
+			typeSQL = d.Types[i]
+		}
+		err := pg.InTx(ctx, db, pg.Settings{}, func(ctx context.Context, tx *sqlx.Tx) error {
+			if _, err := tx.ExecContext(ctx, `CREATE TEMPORARY TABLE tandem_parse (c `+typeSQL+`) ON COMMIT DROP`); err != nil {
+				return err
+			}
+			var domain []string
+			if err := tx.SelectContext(ctx, &domain, constrainedSQL); err != nil {
+				return err
+			}
+			var filled bool
+			if err := tx.GetContext(ctx, &filled, `SELECT EXISTS (SELECT FROM `+d.Table.SQL()+`)`); err != nil {
+				return err
+			}
+			if filled && len(domain) > 0 {
+				return fmt.Errorf("table %s, column %s: %w: domain %s has constraints, and to add a column of it PostgreSQL writes the whole table anew under ACCESS EXCLUSIVE: "+
+					"add them to the domain after Apply (NOT VALID, then VALIDATE), or add the column yourself", t, ident.Quote(name), ErrRefused, domain[0])
+			}
+			return errParsed
+		})
+		if !errors.Is(err, errParsed) {
+			return err
+		}
+	}
+	return nil
+}

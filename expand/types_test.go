@@ -37,3 +37,36 @@ func TestPlanParsesBothExpressions(t *testing.T) {
 		}
 	}
 }
+
+// PostgreSQL rewrites the table for a new column of a domain with constraints, so Apply does not add it.
+func TestConstrainedDomain(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	db.MustExec(`CREATE DOMAIN loose AS text; CREATE DOMAIN filled AS text CHECK (VALUE <> ''); CREATE DOMAIN deep AS filled;
+		CREATE TABLE notes (id bigint PRIMARY KEY, body text)`)
+	file := func() (n int64) {
+		require.NoError(t, db.Get(&n, `SELECT pg_relation_filenode('notes')::bigint`))
+		return n
+	}
+	plan := func(typeSQL string) error {
+		_, err := expand.Plan(t.Context(), db, converted("public."+typeSQL, "{body}", "{text}"))
+		return err
+	}
+	require.NoError(t, plan("deep")) // an empty table
+	db.MustExec(`INSERT INTO notes VALUES (1, 'x')`)
+	for _, typeSQL := range []string{"filled", "deep"} {
+		require.ErrorIs(t, plan(typeSQL), expand.ErrRefused)
+		require.ErrorContains(t, plan(typeSQL), "has constraints")
+	}
+	before := file()
+	pair := converted("public.loose", "{body}", "{text}")
+	require.NoError(t, expand.Apply(t.Context(), db, pair, expand.Options{}))
+	db.MustExec(`ALTER DOMAIN loose ADD CONSTRAINT loosely CHECK (VALUE <> '') NOT VALID`)
+	db.MustExec(`ALTER DOMAIN loose VALIDATE CONSTRAINT loosely`)
+	require.Equal(t, before, file())
+	require.NoError(t, expand.Apply(t.Context(), db, pair, expand.Options{}))
+	require.NoError(t, expand.Undo(t.Context(), db, pair, expand.Options{}))
+	db.MustExec(`ALTER TABLE notes ADD COLUMN text loose`) // as a migration tool may, at its own time
+	require.NotEqual(t, before, file())
+	require.NoError(t, expand.Apply(t.Context(), db, pair, expand.Options{}))
+}
