@@ -169,7 +169,7 @@ func roundNumeric(scale int) func(text) (text, error) {
 			return "", errUnfit
 		}
 		out := r.FloatString(scale)
-		if len(out) > 40 { // 40 digits, so 38 before the point
+		if len(strings.TrimPrefix(out, "-")) > 41 { // 40 digits and the point
 			return "", errUnfit
 		}
 		if strings.Trim(out, "-0.") == "" {

@@ -12,14 +12,14 @@ import (
 
 // parseAddress writes a composite value as PostgreSQL shows it.
 var parseAddress = ofText(func(s string) (string, error) {
-	street, zip, _ := strings.Cut(s, "|")
+	parts := append(strings.Split(s, "|"), "")
 	quote := func(field string) string {
 		if !strings.ContainsAny(field, `"\(), `) {
 			return field // empty: NULL
 		}
 		return `"` + strings.NewReplacer(`"`, `""`, `\`, `\\`).Replace(field) + `"`
 	}
-	return "(" + quote(street) + "," + quote(zip) + ")", nil
+	return "(" + quote(parts[0]) + "," + quote(parts[1]) + ")", nil
 })
 
 var showAddress = ofText(func(s string) (string, error) {
