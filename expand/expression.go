@@ -81,8 +81,18 @@ const constrainedSQL = `
 		UNION ALL SELECT t.* FROM chain c JOIN pg_type t ON t.oid = c.typbasetype)
 	SELECT format_type(oid, NULL) FROM chain c WHERE typtype = 'd' AND (typnotnull OR EXISTS (SELECT FROM pg_constraint WHERE contypid = c.oid)) LIMIT 1`
 
-// refuseRewrite refuses to add a column of a domain with constraints: PostgreSQL would check them by writing the whole table anew, under ACCESS EXCLUSIVE.
-func refuseRewrite(ctx context.Context, db *sqlx.DB, t *catalog.Table, d pair.Definition) error {
+// lengthSQL finds the domain with a length, varchar(8) or bit(4), in Spec.Type: PostgreSQL's cast to it cuts what is longer and says nothing, and a domain's
+// length cannot be left to the assignment.
+const lengthSQL = `
+	WITH RECURSIVE chain AS (
+		SELECT t.* FROM pg_type t JOIN pg_attribute a ON a.atttypid = t.oid WHERE a.attrelid = 'pg_temp.tandem_parse'::regclass AND a.attnum = 1
+		UNION ALL SELECT t.* FROM chain c JOIN pg_type t ON t.oid IN (c.typbasetype, CASE WHEN c.typcategory = 'A' THEN c.typelem END))
+	SELECT format_type(oid, NULL) FROM chain WHERE typtype = 'd' AND typtypmod >= 0
+	  AND typbasetype IN ('varchar'::regtype, 'bpchar'::regtype, 'bit'::regtype, 'varbit'::regtype) LIMIT 1`
+
+// refuseDomain refuses to add a column of a domain with constraints: PostgreSQL would check them by writing the whole table anew, under ACCESS EXCLUSIVE. And
+// one of a domain that cuts values.
+func refuseDomain(ctx context.Context, db *sqlx.DB, t *catalog.Table, d pair.Definition) error {
 	for i, name := range d.New {
 		if t.Column(name) != nil {
 			continue
@@ -98,6 +108,14 @@ func refuseRewrite(ctx context.Context, db *sqlx.DB, t *catalog.Table, d pair.De
 			var domain []string
 			if err := tx.SelectContext(ctx, &domain, constrainedSQL); err != nil {
 				return err
+			}
+			var cut []string
+			if err := tx.SelectContext(ctx, &cut, lengthSQL); err != nil {
+				return err
+			}
+			if d.Types != nil && len(cut) > 0 {
+				return fmt.Errorf("table %s, column %s: %w: domain %s has a length, and PostgreSQL's cast to it cuts what is longer: make it a domain over text with a CHECK",
+					t, ident.Quote(name), ErrRefused, cut[0])
 			}
 			var filled bool
 			if err := tx.GetContext(ctx, &filled, `SELECT EXISTS (SELECT FROM `+d.Table.SQL()+`)`); err != nil {

@@ -129,7 +129,7 @@ func plan(ctx context.Context, db *sqlx.DB, d pair.Definition) ([]Step, error) {
 			return nil, err
 		}
 	}
-	if err := errors.Join(checkForward(ctx, db, d), checkBackward(ctx, db, t, d), refuseRewrite(ctx, db, t, d)); err != nil {
+	if err := errors.Join(checkForward(ctx, db, d), checkBackward(ctx, db, t, d), refuseDomain(ctx, db, t, d)); err != nil {
 		return nil, err
 	}
 	s := columnsStep(t, d)

@@ -70,3 +70,17 @@ func TestConstrainedDomain(t *testing.T) {
 	require.NotEqual(t, before, file())
 	require.NoError(t, expand.Apply(t.Context(), db, pair, expand.Options{}))
 }
+
+// A cast to a domain over varchar(4) would cut what is longer, in the backfill and in the guard, and verify would call it right.
+func TestDomainThatCuts(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	db.MustExec(`CREATE DOMAIN short AS varchar(4); CREATE DOMAIN deep AS short; CREATE TABLE notes (id bigint PRIMARY KEY, body text, brief short)`)
+	for _, typeSQL := range []string{"public.short", "public.deep", "public.short[]"} {
+		_, err := expand.Plan(t.Context(), db, converted(typeSQL, "{body}", "{text}"))
+		require.ErrorIs(t, err, expand.ErrRefused, typeSQL)
+		require.ErrorContains(t, err, "domain short has a length")
+	}
+	_, err := expand.Plan(t.Context(), db, expand.Rename[string]("notes", "brief", "text")) // a copy is not cast
+	require.NoError(t, err)
+}
