@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-go/tandem/expand"
+	"github.com/tandem-go/tandem/internal/pg"
+	"github.com/tandem-go/tandem/internal/pgtest"
 	"github.com/tandem-go/tandem/switchover"
 )
 
@@ -124,6 +126,14 @@ func TestNoBackward(t *testing.T) {
 	t.Parallel()
 	pair := expand.Convert(expand.Spec[float64, int64]{Table: "items", Key: []string{"shop", "id"}, Old: "price", New: "price_cents", Type: "bigint",
 		Forward: func(p float64) (int64, error) { return int64(p * 100), nil }})
+	db := pgtest.New(t)
+	db.MustExec(itemsSQL)
+	steps, err := expand.Plan(t.Context(), db, pair)
+	require.NoError(t, err)
+	require.Contains(t, steps[0].String(), "from Contract there is no way back")
+	steps, err = expand.Plan(t.Context(), db, cents("shop", "id"))
+	require.NoError(t, err)
+	require.NotContains(t, steps[0].String(), "one way")
 	b := newBed(t, itemsSQL, pair)
 	r, err := expand.NewRepository[item](b.db, b.member, pair)
 	require.NoError(t, err)
@@ -174,4 +184,27 @@ func TestNull(t *testing.T) {
 	_, err = rp.Get(b.ctx, 1)
 	require.ErrorIs(t, err, expand.ErrNull)
 	require.ErrorContains(t, err, "body")
+}
+
+// A NUL byte in text is refused in every phase with PostgreSQL's code, and nothing is written.
+func TestNULByte(t *testing.T) {
+	t.Parallel()
+	type note struct {
+		ID   int64  `db:"id"`
+		Text string `db:"text"`
+	}
+	pair := expand.Rename[string]("notes", "body", "text")
+	b := newBed(t, `CREATE TABLE notes (id bigint PRIMARY KEY, body text)`, pair)
+	r, err := expand.NewRepository[note](b.db, b.member, pair)
+	require.NoError(t, err)
+	for _, ph := range allPhases {
+		b.set(ph)
+		err := r.Insert(b.ctx, &note{1, "a\x00b"})
+		require.Equal(t, "22021", pg.SQLState(err), "%v", err)
+		require.ErrorContains(t, err, "insert into notes: ")
+		require.ErrorContains(t, err, "0x00")
+	}
+	var n int
+	require.NoError(t, b.db.Get(&n, `SELECT count(*) FROM notes`))
+	require.Zero(t, n)
 }

@@ -32,6 +32,33 @@
 // new, right in every row that has a stamp, and the gate to Switch asks for rows without one. After that the guard keeps it so where SQL can convert. Where only
 // Go can, a stray that writes old takes the stamp from its row, and a filter misses the new value until backfill.Sweep has been there.
 //
+// # What is equal
+//
+// Reads, Verify and the check of Backward ask the pair whether two values of new are one. Without Spec.Equal what PostgreSQL stores decides. That is right for
+// integers, text, uuid, enums, bytea, timestamps (an instant in any zone; to the microsecond) and floats (NaN is itself, -0 is not 0). It is not where PostgreSQL
+// stores another text than it was given, if only Go converts or a wrapper writes what it has not read:
+//   - jsonb: order of members, blanks, 1e2 and 100: Equal compares the parsed documents;
+//   - numeric as a string: '1' in numeric(10,2) comes back as 1.00: let Forward write the scale, or Equal compare the numbers;
+//   - arrays and composite values as text: write them as PostgreSQL shows them;
+//   - a ciphertext with a random nonce: Equal opens both. A salted hash has no Equal: take a keyed one that depends on its argument alone.
+//
+// A collation that calls two strings equal does not make them one. Package expand/expandtest finds what a pair lacks.
+//
+// # Values that do not fit
+//
+// What the server does not take is an error of the statement with its SQLSTATE: a NUL byte in text 22021, a number out of range 22003,
+// a value that is too long 22001. Nothing is written. The backfill sets such a row aside in tandem.bad_row. Where ForwardSQL refuses a stray's value, the stray
+// gets the error; where only Go converts, its row waits for backfill.Sweep. A time zone belongs into the conversion ({a} AT TIME ZONE 'Europe/Berlin'), never to
+// the session's setting.
+//
+// # One way
+//
+// A pair without Backward, such as a password that becomes a hash, cannot be written by the wrappers up to Switch, because they would have to write old as
+// well: ErrNoBackward, and nothing is written. What is possible: other columns are written by UpdateColumns; the pair is written by statements that name old only,
+// as before, which the guard brings into step, at once with ForwardSQL, else by backfill.Sweep (they count as strays, so waive that gate); reads are right in
+// every phase. Filters by a new value work once new is read. From Contract on the wrappers write new, and there is no way back: Contract's rows have no old.
+// Plan says so in Step.Why.
+//
 // # SQL written by hand
 //
 // Pair.Do, and Pair.In inside a transaction, give the fragments of a phase, and Value the type of the field:
