@@ -77,7 +77,7 @@ func checkBackward(ctx context.Context, db *sqlx.DB, t *catalog.Table, d pair.De
 // constrainedSQL finds the domain, or one that it is made of, that has a constraint.
 const constrainedSQL = `
 	WITH RECURSIVE chain AS (
-		SELECT t.* FROM pg_type t JOIN pg_attribute a ON a.atttypid = t.oid WHERE a.attrelid = 'pg_temp.tandem_parse'::regclass AND a.attnum = 1
+		SELECT t.* FROM pg_type t JOIN pg_attribute a ON a.atttypid = t.oid WHERE a.attrelid = $1 AND a.attnum = $2
 		UNION ALL SELECT t.* FROM chain c JOIN pg_type t ON t.oid = c.typbasetype)
 	SELECT format_type(oid, NULL) FROM chain c WHERE typtype = 'd' AND (typnotnull OR EXISTS (SELECT FROM pg_constraint WHERE contypid = c.oid)) LIMIT 1`
 
@@ -85,7 +85,7 @@ const constrainedSQL = `
 // length cannot be left to the assignment.
 const lengthSQL = `
 	WITH RECURSIVE chain AS (
-		SELECT t.* FROM pg_type t JOIN pg_attribute a ON a.atttypid = t.oid WHERE a.attrelid = 'pg_temp.tandem_parse'::regclass AND a.attnum = 1
+		SELECT t.* FROM pg_type t JOIN pg_attribute a ON a.atttypid = t.oid WHERE a.attrelid = $1 AND a.attnum = $2
 		UNION ALL SELECT t.* FROM chain c JOIN pg_type t ON t.oid IN (c.typbasetype, CASE WHEN c.typcategory = 'A' THEN c.typelem END))
 	SELECT format_type(oid, NULL) FROM chain WHERE typtype = 'd' AND typtypmod >= 0
 	  AND typbasetype IN ('varchar'::regtype, 'bpchar'::regtype, 'bit'::regtype, 'varbit'::regtype) LIMIT 1`
@@ -97,20 +97,24 @@ func refuseDomain(ctx context.Context, db *sqlx.DB, t *catalog.Table, d pair.Def
 		if t.Column(name) != nil {
 			continue
 		}
-		typeSQL := t.Column(d.Old[min(i, len(d.Old)-1)]).TypeSQL()
-		if d.Types != nil {
-			typeSQL = d.Types[i]
-		}
+		old := t.Column(d.Old[min(i, len(d.Old)-1)])
 		err := pg.InTx(ctx, db, pg.Settings{}, func(ctx context.Context, tx *sqlx.Tx) error {
-			if _, err := tx.ExecContext(ctx, `CREATE TEMPORARY TABLE tandem_parse (c `+typeSQL+`) ON COMMIT DROP`); err != nil {
-				return err
+			relation, number := t.OID, old.Number // whose type new gets; a rename needs no right to make tables
+			if d.Types != nil {
+				number = 1
+				if _, err := tx.ExecContext(ctx, `CREATE TEMPORARY TABLE tandem_parse (c `+d.Types[i]+`) ON COMMIT DROP`); err != nil {
+					return err
+				}
+				if err := tx.GetContext(ctx, &relation, `SELECT 'pg_temp.tandem_parse'::regclass::oid::bigint`); err != nil {
+					return err
+				}
 			}
 			var domain []string
-			if err := tx.SelectContext(ctx, &domain, constrainedSQL); err != nil {
+			if err := tx.SelectContext(ctx, &domain, constrainedSQL, relation, number); err != nil {
 				return err
 			}
 			var cut []string
-			if err := tx.SelectContext(ctx, &cut, lengthSQL); err != nil {
+			if err := tx.SelectContext(ctx, &cut, lengthSQL, relation, number); err != nil {
 				return err
 			}
 			if d.Types != nil && len(cut) > 0 {
