@@ -135,6 +135,11 @@ func plan(ctx context.Context, db *sqlx.DB, d pair.Definition) ([]Step, error) {
 	if err := errors.Join(checkForward(ctx, db, d), checkBackward(ctx, db, t, d), refuseDomain(ctx, db, t, d)); err != nil {
 		return nil, err
 	}
+	return planStep(ctx, db, t, d, m)
+}
+
+// planStep is the one transaction of Apply on a table that has passed all checks; none where everything is there.
+func planStep(ctx context.Context, db *sqlx.DB, t *catalog.Table, d pair.Definition, m *state.Migration) ([]Step, error) {
 	s := columnsStep(t, d)
 	if len(s.SQL) > 0 { // a role with rights on single columns can write the new ones from the first moment
 		grants, err := catalog.Grants(ctx, db, t, d.Old[0], append(slices.Clone(d.New), d.Stamp))
@@ -225,42 +230,4 @@ func register(ctx context.Context, tx *sqlx.Tx, d pair.Definition, detail string
 		return err
 	}
 	return state.Log(ctx, tx, state.Event{Migration: d.Name(), Kind: "apply", From: m.Phase, To: m.Phase, Detail: detail})
-}
-
-// Undo removes the new column, the stamp and the guard, and forgets the migration: the table is as before Apply. Only in phase
-// Start, and only if old has all that it had, else ErrPhase. It takes ACCESS EXCLUSIVE for a moment.
-func Undo(ctx context.Context, db *sqlx.DB, p Any, o Options) error {
-	if err := p.Err(); err != nil {
-		return err
-	}
-	d := p.Definition()
-	m, err := registered(ctx, db, d)
-	if err != nil || m == nil || m.Phase == phase.Complete {
-		return err
-	}
-	s := Step{Name: "drop new column, stamp and guard", Lock: "ACCESS EXCLUSIVE", SQL: guard.Remove(d)}
-	alter := "ALTER TABLE " + d.Table.SQL() + " DROP COLUMN IF EXISTS "
-	for _, name := range append(slices.Clone(d.New), d.Stamp) {
-		s.SQL = append(s.SQL, alter+ident.Quote(name))
-	}
-	s.Also = func(ctx context.Context, tx *sqlx.Tx) error {
-		m, err := state.Lock(ctx, tx, d.Name())
-		if err != nil {
-			return err
-		}
-		if len(m.Relaxed.Restore) > 0 { // first: Restore has its own phase
-			return fmt.Errorf("%w: old still lacks what contract.Apply with Relax took from it; run contract.Apply with Restore first", ErrPhase)
-		}
-		if m.Phase != phase.Start {
-			return fmt.Errorf("%w: in %s; revert to Start first", ErrPhase, m.Phase)
-		}
-		if err := state.Forget(ctx, tx, d.Name()); err != nil {
-			return err
-		}
-		return state.Log(ctx, tx, state.Event{Migration: d.Name(), Kind: "undo", From: m.Phase})
-	}
-	if _, err := ddl.Run(ctx, db, d.Table, []Step{s}, o); err != nil {
-		return fmt.Errorf("undo %s: %w", p.Name(), err)
-	}
-	return nil
 }
