@@ -87,7 +87,7 @@ func (o *operator) round() []func(context.Context) error {
 }
 
 // stuckTime is how long a round may take on the slowest machine; then the error tells which gate does not open.
-const stuckTime = 2 * time.Minute
+const stuckTime = 5 * time.Minute
 
 // walk goes round and round for the time of the flag; each step is taken as often as strays come between.
 func (o *operator) walk(ctx context.Context) (steps int, err error) {
