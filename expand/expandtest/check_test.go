@@ -2,6 +2,7 @@ package expandtest_test
 
 import (
 	"database/sql"
+	"errors"
 	"flag"
 	"fmt"
 	"math"
@@ -20,7 +21,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if err := flag.Set("rapid.nofailfile", "true"); err != nil { // what is wrong here is meant to be
+	// What is wrong here is meant to be; and the same values every time, unless -rapid.seed asks for others.
+	if err := errors.Join(flag.Set("rapid.nofailfile", "true"), flag.Set("rapid.seed", "1")); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
 	pgtest.Main(m)
@@ -68,13 +70,13 @@ func cents() expand.Spec[float64, int64] {
 	return expand.Spec[float64, int64]{Table: "items", Old: "price", New: "cents", Type: "bigint",
 		Forward: func(p float64) (int64, error) {
 			c := math.RoundToEven(p * 100)
-			if math.IsNaN(c) || math.Abs(c) > 1<<53 {
+			if math.IsNaN(c) || math.Abs(c) > 1<<50 { // beyond, a hundredth of it does not lead back
 				return 0, fmt.Errorf("out of range")
 			}
 			return int64(c), nil
 		},
 		Backward:    func(c int64) (float64, error) { return float64(c) / 100, nil },
-		ForwardSQL:  "CASE WHEN abs({price} * 100) <= 9007199254740992 THEN round({price} * 100) ELSE 'NaN' END",
+		ForwardSQL:  "CASE WHEN abs(round({price} * 100)) <= 1125899906842624 THEN round({price} * 100) ELSE 'NaN' END",
 		BackwardSQL: "{cents} / 100.0::float8",
 	}
 }
@@ -131,7 +133,7 @@ func TestWrongPairsAreFound(t *testing.T) {
 			s.Backward = func(c int64) (float64, error) { return float64(c / 100), nil }
 		}), "old cannot hold this value"},
 		"backward loses in SQL": {spoiled(func(s *expand.Spec[float64, int64]) { s.BackwardSQL = "{cents} / 100" }),
-			"forward makes 1, backward in SQL makes 0 of that, and forward of that is another"},
+			"of that, and forward of that is another"},
 		"forward is not a function": {spoiled(func(s *expand.Spec[float64, int64]) {
 			s.Forward, s.ForwardSQL = func(float64) (int64, error) { return rand.Int64N(1 << 40), nil }, ""
 		}), "forward must depend on its argument alone"},
