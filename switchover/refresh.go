@@ -158,4 +158,3 @@ func (m *Member) replace(ctx context.Context, old, next *snapshot) {
 	old.retired.Store(true)
 	m.draining = append(m.draining, old)
 }
-
