@@ -20,6 +20,13 @@ func equalBytes[N any](a, b N) bool {
 		w, ok := any(b).(time.Time)
 		return ok && v.Equal(w)
 	}
+	return alikeValues(a, b)
+}
+
+// alikeValues has what reflection moves to the heap, so that the common cases do not pay for it.
+//
+//go:noinline
+func alikeValues[N any](a, b N) bool {
 	return alike(reflect.ValueOf(&a).Elem(), reflect.ValueOf(&b).Elem())
 }
 
