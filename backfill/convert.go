@@ -16,9 +16,9 @@ import (
 
 // batch are rows to be copied by their keys, column by column as unnest takes them.
 type batch struct {
-	keys    [][]string // an array for each key column
-	sources []*string  // for a conversion in Go: what was read
-	targets []any      // and what it became
+	keys    [][]string  // an array for each key column
+	sources [][]*string // for a conversion in Go: what was read, an array for each column
+	targets [][]any     // and what it became
 	bad     []badRow
 }
 
@@ -36,15 +36,17 @@ func (b *batch) len() int {
 
 // slice are the rows from lo up to before hi; the bad ones go with the first.
 func (b *batch) slice(lo, hi int) *batch {
-	out := &batch{keys: make([][]string, len(b.keys))}
-	for i, column := range b.keys {
-		out.keys[i] = column[lo:hi]
-	}
-	if b.targets != nil {
-		out.sources, out.targets = b.sources[lo:hi], b.targets[lo:hi]
-	}
+	out := &batch{keys: rowsOf(b.keys, lo, hi), sources: rowsOf(b.sources, lo, hi), targets: rowsOf(b.targets, lo, hi)}
 	if lo == 0 {
 		out.bad = b.bad
+	}
+	return out
+}
+
+func rowsOf[T any](columns [][]T, lo, hi int) [][]T {
+	out := make([][]T, len(columns))
+	for i, column := range columns {
+		out[i] = column[lo:hi]
 	}
 	return out
 }
@@ -74,9 +76,12 @@ func (k *task) readBatch(ctx context.Context, q sqlx.QueryerContext, text string
 	}
 	defer rows.Close()
 	b := &batch{keys: make([][]string, len(k.types))}
+	if k.exprs == nil {
+		b.sources, b.targets = make([][]*string, len(k.source)), make([][]any, len(k.target))
+	}
 	for rows.Next() {
 		key := make([]string, len(k.types))
-		to := make([]any, 0, len(key)+2)
+		to := make([]any, 0, len(key)+2*len(k.source))
 		for i := range key {
 			to = append(to, &key[i])
 		}
@@ -84,44 +89,54 @@ func (k *task) readBatch(ctx context.Context, q sqlx.QueryerContext, text string
 			if err := rows.Scan(to...); err != nil {
 				return nil, err
 			}
-			b.addKey(key)
+			add(b.keys, key)
 			continue
 		}
-		var text *string
-		source := k.scan()
-		if err := rows.Scan(append(to, &text, source)...); err != nil {
+		texts, source := make([]*string, len(k.source)), k.scan()
+		for i := range texts {
+			to = append(to, &texts[i])
+		}
+		if err := rows.Scan(append(to, k.columns(source)...)...); err != nil {
 			return nil, err
 		}
-		b.add(k, key, text, source)
+		b.add(k, key, texts, source)
 	}
 	return b, rows.Err()
 }
 
-func (b *batch) addKey(key []string) {
-	for i, part := range key {
-		b.keys[i] = append(b.keys[i], part)
+func add[T any](columns [][]T, row []T) {
+	for i, v := range row {
+		columns[i] = append(columns[i], v)
 	}
 }
 
 // add converts one row; a value that does not convert makes the row a bad one.
-func (b *batch) add(k *task, key []string, text *string, source any) {
-	target, err := safely(func() (any, error) { return k.convert(source) })
+func (b *batch) add(k *task, key []string, texts []*string, source any) {
+	targets, err := safely(func() ([]any, error) { return k.convert(source) })
 	if err != nil {
 		b.bad = append(b.bad, badRow{key, err})
 		return
 	}
+	for i := range targets {
+		targets[i] = k.element(i, targets[i])
+	}
+	add(b.keys, key)
+	add(b.sources, texts)
+	add(b.targets, targets)
+}
+
+// element makes a converted value one that an array of its column can hold.
+func (k *task) element(column int, target any) any {
 	if value, err := driver.DefaultParameterConverter.ConvertValue(target); err == nil {
 		target = value // what hides in a Valuer or a type of the application's: a []byte must be seen
 	}
 	if v := reflect.ValueOf(target); v.Kind() == reflect.Slice && v.IsNil() {
 		target = nil // NULL: in an array a nil []byte would be ''
 	}
-	if raw, ok := target.([]byte); ok && k.casts[0] == "bytea" {
+	if raw, ok := target.([]byte); ok && k.casts[column] == "bytea" {
 		target = `\x` + hex.EncodeToString(raw) // an array element is text
 	}
-	b.addKey(key)
-	b.sources = append(b.sources, text)
-	b.targets = append(b.targets, target)
+	return target
 }
 
 // safely turns a panic of the application's conversion into an error of that row.
@@ -138,7 +153,7 @@ func safely[T any](convert func() (T, error)) (out T, err error) {
 func (k *task) writeBack(ctx context.Context, tx *sqlx.Tx, b *batch) (int64, error) {
 	var written int64
 	if b.len() > 0 {
-		args := make([]any, 0, len(b.keys)+2)
+		args := make([]any, 0, len(b.keys)+len(b.sources)+len(b.targets))
 		for _, column := range b.keys {
 			args = append(args, pq.Array(column))
 		}
@@ -147,7 +162,12 @@ func (k *task) writeBack(ctx context.Context, tx *sqlx.Tx, b *batch) (int64, err
 			text = k.updateKeysSQL()
 		} else {
 			text = k.writeBackSQL()
-			args = append(args, pq.Array(b.sources), pq.GenericArray{A: b.targets})
+			for _, column := range b.sources {
+				args = append(args, pq.Array(column))
+			}
+			for _, column := range b.targets {
+				args = append(args, pq.GenericArray{A: column})
+			}
 		}
 		res, err := tx.ExecContext(ctx, text, args...)
 		if err != nil {

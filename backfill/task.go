@@ -23,20 +23,21 @@ type task struct {
 	todo        string            // which rows: a predicate on t
 	stamp       phase.Phase
 	exprs       func(prefix string) []string // nil: only Go can convert
-	convert     func(scanned any) (any, error)
+	convert     func(scanned any) ([]any, error)
 	scan        func() any
+	columns     func(scanned any) []any // its scan destinations
 }
 
 // newTask prepares a direction; stampPhase is the phase that the copied rows' stamps carry.
 func newTask(t *catalog.Table, p expand.Any, reverse bool, stampPhase phase.Phase) (*task, error) {
 	d, c := p.Definition(), p.Conversion()
 	k := &task{d: d, kind: "copy", source: d.Old, target: d.New, todo: "t." + ident.Quote(d.Stamp) + " IS NULL",
-		stamp: stampPhase, convert: c.Forward, scan: c.ScanOld}
+		stamp: stampPhase, convert: c.Forward, scan: c.ScanOld, columns: c.Old}
 	if d.HasForward() {
 		k.exprs = d.ForwardSQL
 	}
 	if reverse {
-		k.kind, k.source, k.target, k.exprs, k.convert, k.scan = "reverse", d.New, d.Old, nil, c.Backward, c.ScanNew
+		k.kind, k.source, k.target, k.exprs, k.convert, k.scan, k.columns = "reverse", d.New, d.Old, nil, c.Backward, c.ScanNew, c.New
 		k.todo = fmt.Sprintf("t.%s >= %d", ident.Quote(d.Stamp), phase.Contract.Floor())
 		if d.HasBackward() {
 			k.exprs = d.BackwardSQL
@@ -166,18 +167,28 @@ func (k *task) readColumns() string {
 	if k.exprs != nil {
 		return "SELECT " + k.keyText()
 	}
-	source := "t." + ident.Quote(k.source[0])
-	return "SELECT " + k.keyText() + ", " + source + "::text, " + source
+	source := ident.QuoteAll("t.", k.source)
+	return "SELECT " + k.keyText() + ", " + strings.Join(source, "::text, ") + "::text, " + strings.Join(source, ", ")
 }
 
-// writeBackSQL writes converted values where the row is still as it was read: its source has the same text and it is still to be done. Parameters: an array for each
-// key column, then source texts, then targets.
+// writeBackSQL writes converted values where the row is still as it was read: its source columns have the same text and it is still to be done. Parameters: an
+// array for each key column, then one for each source column's texts, then one for each target.
 func (k *task) writeBackSQL() string {
 	arrays, names, same := k.keyArrays()
 	n := len(k.d.Key)
-	return fmt.Sprintf("UPDATE %s SET %s = v.target::%s, %s = %d FROM unnest(%s, $%d::text[], $%d::text[]) AS v(%s, source, target) WHERE %s AND t.%s::text COLLATE \"C\" IS NOT DISTINCT FROM v.source AND %s",
-		k.from(), ident.Quote(k.target[0]), k.casts[0], ident.Quote(k.d.Stamp), k.stamp.Stamp(),
-		arrays, n+1, n+2, names, same, ident.Quote(k.source[0]), k.todo)
+	for i, source := range k.source {
+		arrays += fmt.Sprintf(", $%d::text[]", n+1+i)
+		names += fmt.Sprintf(", s%d", i)
+		same += fmt.Sprintf(` AND t.%s::text COLLATE "C" IS NOT DISTINCT FROM v.s%d`, ident.Quote(source), i)
+	}
+	sets := make([]string, 0, len(k.target)+1)
+	for i, target := range k.target {
+		arrays += fmt.Sprintf(", $%d::text[]", n+len(k.source)+1+i)
+		names += fmt.Sprintf(", v%d", i)
+		sets = append(sets, fmt.Sprintf("%s = v.v%d::%s", ident.Quote(target), i, k.casts[i]))
+	}
+	sets = append(sets, fmt.Sprintf("%s = %d", ident.Quote(k.d.Stamp), k.stamp.Stamp()))
+	return "UPDATE " + k.from() + " SET " + strings.Join(sets, ", ") + " FROM unnest(" + arrays + ") AS v(" + names + ") WHERE " + same + " AND " + k.todo
 }
 
 // todoSQL tells whether rows are still to be done. It reads the whole table.

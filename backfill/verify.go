@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jmoiron/sqlx"
@@ -154,7 +155,13 @@ func (k *task) differsSQL() string {
 		differs(k.d.New[i], e)
 	}
 	if k.d.HasBackward() && !k.d.Identity() {
-		differs(k.d.New[0], k.d.ForwardOf(fmt.Sprintf("CAST(%s AS %s)", k.d.BackwardSQL("t.")[0], k.columnTypes[k.d.Old[0]])))
+		back := k.d.BackwardSQL("t.")
+		for i, name := range k.d.Old {
+			back[i] = fmt.Sprintf("CAST(%s AS %s)", back[i], k.columnTypes[name])
+		}
+		for i, e := range k.d.ForwardOf(back) {
+			differs(k.d.New[i], e)
+		}
 	}
 	return fmt.Sprintf("(%s IS NULL OR %s < %d AND (%s))", stamp, stamp, phase.Contract.Floor(), strings.Join(terms, " OR "))
 }
@@ -184,8 +191,9 @@ func (v *verifier) compareInServer(ctx context.Context, pos state.Position) (row
 // compareInGo reads the window and asks the pair.
 func (v *verifier) compareInGo(ctx context.Context, pos state.Position) (rows, differences int64, keys [][]string, err error) {
 	k := v.task
-	found, err := v.db.QueryContext(ctx, fmt.Sprintf("SELECT ARRAY[%s], t.%s, t.%s, t.%s FROM %s WHERE %s", k.keyText(),
-		ident.Quote(k.d.Stamp), ident.Quote(k.d.Old[0]), ident.Quote(k.d.New[0]), k.from(), k.between(pos.Low != nil)), window(pos)...)
+	columns := ident.QuoteAll("t.", append([]string{k.d.Stamp}, append(slices.Clone(k.d.Old), k.d.New...)...))
+	found, err := v.db.QueryContext(ctx, fmt.Sprintf("SELECT ARRAY[%s], %s FROM %s WHERE %s", k.keyText(), strings.Join(columns, ", "), k.from(), k.between(pos.Low != nil)),
+		window(pos)...)
 	if err != nil {
 		return 0, 0, nil, err
 	}
@@ -194,7 +202,8 @@ func (v *verifier) compareInGo(ctx context.Context, pos state.Position) (rows, d
 		var key pq.StringArray
 		var stamp sql.NullInt64
 		was, is := v.conversion.ScanOld(), v.conversion.ScanNew()
-		if err := found.Scan(&key, &stamp, was, is); err != nil {
+		to := append([]any{&key, &stamp}, v.conversion.Old(was)...)
+		if err := found.Scan(append(to, v.conversion.New(is)...)...); err != nil {
 			return 0, 0, nil, err
 		}
 		rows++

@@ -3,6 +3,7 @@ package contract
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jmoiron/sqlx"
 
@@ -20,7 +21,7 @@ func (w *work) finish() ([]expand.Step, error) {
 		if c == nil {
 			return nil, fmt.Errorf("column %s: %w", ident.Quote(name), expand.ErrNoColumn)
 		}
-		if w.m.Relaxed.NotNull && !c.NotNull {
+		if w.notNull(name) && !c.NotNull {
 			steps = append(steps, notNull(w.d, name, "")...)
 		}
 		if want := w.newDefault(); want != "" && c.Default == "" {
@@ -31,13 +32,24 @@ func (w *work) finish() ([]expand.Step, error) {
 	return steps, nil
 }
 
-// newDefault is forward of old's default; "" if there was none, or if only Go could convert it: then the gate to Complete asks for it.
+// notNull tells whether a new column becomes NOT NULL: as old was, or as the declaration of a set says.
+func (w *work) notNull(name string) bool {
+	if w.d.IsSet() {
+		return slices.Contains(w.d.NotNull, name)
+	}
+	return w.m.Relaxed.NotNull
+}
+
+// newDefault is forward of old's default; "" if there was none, or if only Go could convert it: then the gate to Complete asks for it. Columns of a set have no default
+// that old's would say.
 func (w *work) newDefault() string {
 	switch {
+	case w.d.IsSet():
+		return ""
 	case w.m.Relaxed.Default == "", w.d.Types == nil:
 		return w.m.Relaxed.Default
 	case w.d.HasForward():
-		return w.d.ForwardOf(w.m.Relaxed.Default)
+		return w.d.ForwardOf([]string{w.m.Relaxed.Default})[0]
 	default:
 		return ""
 	}
@@ -46,11 +58,9 @@ func (w *work) newDefault() string {
 // dropStep is one transaction: guard, old and stamp go, and the twins take the names. It reads the catalog in tx and runs nothing yet.
 func (w *work) dropStep(ctx context.Context, tx *sqlx.Tx) (expand.Step, error) {
 	s := expand.Step{Name: "drop old, stamp and guard", Lock: "ACCESS EXCLUSIVE", Why: "metadata only; without CASCADE"}
-	if w.m.Relaxed.NotNull {
-		for _, name := range w.d.New {
-			if c := w.table.Column(name); c == nil || !c.NotNull {
-				return s, fmt.Errorf("column %s is not yet NOT NULL as old was: run contract.Apply with Finish: %w", ident.Quote(name), ErrPhase)
-			}
+	for _, name := range w.d.New {
+		if c := w.table.Column(name); c == nil || w.notNull(name) && !c.NotNull {
+			return s, fmt.Errorf("column %s is not yet NOT NULL: run contract.Apply with Finish: %w", ident.Quote(name), ErrPhase)
 		}
 	}
 	twins, err := catalog.TwinsIn(ctx, tx, w.table, w.d)
@@ -63,7 +73,11 @@ func (w *work) dropStep(ctx context.Context, tx *sqlx.Tx) (expand.Step, error) {
 		s.SQL = append(s.SQL, alter+" DROP COLUMN "+ident.Quote(name))
 	}
 	for _, t := range twins {
-		if !t.Ready {
+		switch {
+		case t.Ready:
+		case w.d.IsSet(): // goes with old: the gate to Switch has asked
+			continue
+		default:
 			return s, fmt.Errorf("%s %s has no valid twin on new and would be lost: %w", t.Kind, ident.Quote(t.Of), ErrDependents)
 		}
 		s.SQL = append(s.SQL, t.Finish...)
@@ -76,7 +90,7 @@ func (w *work) dropStep(ctx context.Context, tx *sqlx.Tx) (expand.Step, error) {
 
 // renameNotNull gives new's NOT NULL constraint the name of old's, where constraints of that kind have names.
 func (w *work) renameNotNull(ctx context.Context, tx *sqlx.Tx) ([]string, error) {
-	if w.m.Relaxed.Name == "" {
+	if w.m.Relaxed.Name == "" || w.d.IsSet() {
 		return nil, nil
 	}
 	name, err := catalog.NotNullName(ctx, tx, w.table, w.d.New[0])

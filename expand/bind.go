@@ -1,6 +1,7 @@
 package expand
 
 import (
+	"database/sql"
 	"fmt"
 	"reflect"
 
@@ -8,13 +9,15 @@ import (
 	"github.com/tandem-go/tandem/switchover"
 )
 
-// binding joins a pair to a field of a model, with the types erased.
+// binding joins a pair to a field of a model, with the types erased. field is a pointer to the model's field, or to a value of new that is gathered from fields.
 type binding interface {
-	// write appends the arguments for writeColumns of the phase. field is a pointer to the model's field.
+	// parts are the fields of new where it is a set, one for each new column; else nil.
+	parts() []reflect.StructField
+	// write appends the arguments for writeColumns of the phase.
 	write(ph switchover.Phase, field any, stamp int32, args []any) ([]any, error)
 	// read returns a reader for the rows of one query.
 	read(ph switchover.Phase) columnReader
-	// argument converts a value of new to one for filterColumns of the phase.
+	// argument converts a value of new to one for filter in the phase.
 	argument(ph switchover.Phase, value any) (any, error)
 }
 
@@ -25,29 +28,32 @@ type columnReader interface {
 	finish(ph switchover.Phase, field any) (seen, error)
 }
 
-func (p *Pair[O, N]) bind(field reflect.Type) (binding, error) {
-	if want := reflect.TypeFor[N](); field != want {
-		return nil, fmt.Errorf("pair %s has new type %v, the model's field is %v: make them one", p.Name(), want, field)
+func (p *Pair[O, N]) bind() binding { return p }
+
+func (p *Pair[O, N]) parts() (out []reflect.StructField) {
+	for _, index := range p.new.index {
+		out = append(out, reflect.TypeFor[N]().FieldByIndex(index))
 	}
-	return p, nil
+	return out
 }
 
+func (p *Pair[O, N]) newType() reflect.Type { return reflect.TypeFor[N]() }
+
 func (p *Pair[O, N]) write(ph switchover.Phase, field any, stamp int32, args []any) ([]any, error) {
-	v := *field.(*N) //nolint:errcheck // bind has checked the field's type
-	boxed := argument(v)
-	if ph.WritesOld() {
-		if p.def.Identity() {
-			args = append(args, boxed)
-		} else {
-			o, err := p.Backward(v)
-			if err != nil {
-				return nil, err
-			}
-			args = append(args, argument(o))
+	v := *field.(*N) //nolint:errcheck // the model has checked the field's type
+	first := len(args)
+	if ph.WritesOld() && !p.def.Identity() {
+		o, err := p.Backward(v)
+		if err != nil {
+			return nil, err
 		}
+		args = p.old.arguments(args, o)
 	}
-	if ph.WritesNew() {
-		args = append(args, boxed)
+	if ph.WritesNew() || p.def.Identity() {
+		args = p.new.arguments(args, v)
+	}
+	if ph.WritesOld() && ph.WritesNew() && p.def.Identity() {
+		args = append(args, args[first]) // old and new are the same one value
 	}
 	if ph.Stamps() {
 		args = append(args, int64(stamp))
@@ -60,7 +66,10 @@ func (p *Pair[O, N]) argument(ph switchover.Phase, value any) (any, error) {
 	if !ok {
 		return nil, fmt.Errorf("pair %s: an argument of type %T, want %v", p.Name(), value, reflect.TypeFor[N]())
 	}
-	if ph.ReadsNew() || p.def.Identity() {
+	switch {
+	case p.new.index != nil:
+		return nil, fmt.Errorf("pair %s: new is a column set: pass the value of the one column as it is", p.Name())
+	case ph.ReadsNew() || p.def.Identity() || p.def.IsSet():
 		return argument(v), nil
 	}
 	o, err := p.back(v)
@@ -68,7 +77,7 @@ func (p *Pair[O, N]) argument(ph switchover.Phase, value any) (any, error) {
 }
 
 func (p *Pair[O, N]) read(ph switchover.Phase) columnReader {
-	return &rowReader[O, N]{pair: p, phase: ph}
+	return &rowReader[O, N]{pair: p, phase: ph, row: Value[O, N]{Old: *p.old.empty(), New: *p.new.empty()}}
 }
 
 // rowReader applies the reader's rule, row after row.
@@ -79,14 +88,16 @@ type rowReader[O, N any] struct {
 }
 
 func (r *rowReader[O, N]) destinations(to []any) []any {
-	r.row = Value[O, N]{}
+	p := r.pair
+	r.row.Old.null, r.row.New.null, r.row.Stamp = sql.Null[O]{}, sql.Null[N]{}, 0 // a Scanner may add to what it finds
 	switch r.phase {
 	case switchover.Start:
-		return append(to, &r.row.Old)
+		return p.old.destinations(to, &r.row.Old)
 	case switchover.Complete:
-		return append(to, &r.row.New)
+		return p.new.destinations(to, &r.row.New)
 	default:
-		return append(to, &r.row.Old, &r.row.New, &r.row.Stamp)
+		to = p.old.destinations(to, &r.row.Old)
+		return append(p.new.destinations(to, &r.row.New), &r.row.Stamp)
 	}
 }
 
@@ -95,7 +106,7 @@ func (r *rowReader[O, N]) finish(ph switchover.Phase, field any) (seen, error) {
 	if err != nil {
 		return noticed, err
 	}
-	*field.(*N) = v //nolint:errcheck // bind has checked the field's type
+	*field.(*N) = v //nolint:errcheck // the model has checked the field's type
 	return noticed, nil
 }
 

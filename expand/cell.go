@@ -3,15 +3,16 @@ package expand
 import (
 	"database/sql"
 	"database/sql/driver"
-	"fmt"
 	"reflect"
-
-	"github.com/tandem-go/tandem/internal/ident"
 )
 
-// Cell is one column of one row as it is stored: a T or NULL, whether T has a NULL or not. Old of a row of Contract is NULL, and so is
-// new of a row that was never copied.
-type Cell[T any] struct{ null sql.Null[T] }
+// Cell is one side of a pair in one row as it is stored: a T or NULL, whether T has a NULL or not. Old of a row of Contract is NULL, and so is
+// new of a row that was never copied. Of a column set the columns are in Set, for sqlx to fill.
+type Cell[T any] struct {
+	null sql.Null[T]
+
+	Set *Set `db:"set"`
+}
 
 // Scan implements sql.Scanner.
 func (c *Cell[T]) Scan(src any) error { return c.null.Scan(src) }
@@ -26,18 +27,6 @@ func (c Cell[T]) Value() (driver.Value, error) {
 		return nil, err
 	}
 	return v, err
-}
-
-// valueOf returns a cell as T. A NULL becomes T's own NULL if it has one, else ErrNull.
-func valueOf[T any](column string, c Cell[T]) (T, error) {
-	if c.null.Valid {
-		return c.null.V, nil
-	}
-	null, ok := nullOf[T]()
-	if !ok {
-		return null, fmt.Errorf("column %s is %w", ident.Quote(column), ErrNull)
-	}
-	return null, nil
 }
 
 // nullOf returns T's NULL: nil of a pointer or slice, or what a Scanner makes of nil.

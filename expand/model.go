@@ -22,9 +22,10 @@ type model struct {
 
 	columns []string // of all fields
 	rest    []string // of all but the key
+	width   int      // of a row in the phase that writes most, in parameters
 }
 
-// field is one column of the model.
+// field is one column of the model, or all that make up the new side of a pair; it then has the name of the first.
 type field struct {
 	name      string
 	index     []int
@@ -38,7 +39,13 @@ type bound struct {
 	def         pair.Definition
 	name        string
 	fingerprint string
+
+	typ   reflect.Type // of new
+	parts []part       // of a column set: its fields in the model
 }
+
+// part is one column of a set: where it is in the model and where in the value of new.
+type part struct{ model, value []int }
 
 // mapper is sqlx's own default: the db tag, else the field's name in lower case.
 var mapper = reflectx.NewMapperFunc("db", strings.ToLower)
@@ -73,31 +80,35 @@ func newModel(t reflect.Type, pairs []Any) (*model, error) {
 }
 
 func (m *model) addFields(t reflect.Type, pairs []Any) error {
+	there := map[string]*reflectx.FieldInfo{}
 	for _, info := range mapper.TypeMap(t).Index {
-		if info.Embedded || info.Path == "" || strings.Contains(info.Path, ".") {
+		if !info.Embedded && info.Path != "" && !strings.Contains(info.Path, ".") {
+			there[info.Path] = info
+		}
+	}
+	for _, info := range mapper.TypeMap(t).Index {
+		if there[info.Path] != info {
 			continue
 		}
-		f := field{name: info.Path, index: info.Index, pair: -1}
-		f.generated = slices.Contains(strings.Split(info.Field.Tag.Get("tandem"), ","), "default")
-		for _, p := range pairs {
-			d := p.Definition()
-			if slices.Contains(d.Old, f.name) || f.name == d.Stamp {
-				return fmt.Errorf("field %s is the old or the stamp column of pair %s: the model has the new shape only", f.name, p.Name())
+		f := field{name: info.Path, index: info.Index, pair: -1, generated: isGenerated(info)}
+		of, err := pairOf(f.name, pairs)
+		if err != nil {
+			return err
+		}
+		if of != nil {
+			if f.name != of.Definition().New[0] {
+				continue // the first column of a set stands for all
 			}
-			if f.name != d.New[0] {
-				continue
-			}
-			if f.generated {
-				return fmt.Errorf("field %s: a pair cannot be left to the database's default: set the value", f.name)
-			}
-			b, err := p.bind(info.Field.Type)
+			b, err := bindFields(of, there)
 			if err != nil {
 				return err
 			}
 			f.pair = len(m.pairs)
-			m.pairs = append(m.pairs, bound{binding: b, def: d, name: p.Name(), fingerprint: d.Fingerprint()})
+			m.pairs = append(m.pairs, b)
+			m.width += len(b.def.Columns()) - 1
 		}
 		m.fields = append(m.fields, f)
+		m.width++
 	}
 	m.columns = make([]string, len(m.fields))
 	for i := range m.fields {
@@ -105,6 +116,70 @@ func (m *model) addFields(t reflect.Type, pairs []Any) error {
 	}
 	m.rest = without(m.columns, m.key)
 	return m.complete(pairs)
+}
+
+func isGenerated(info *reflectx.FieldInfo) bool {
+	return slices.Contains(strings.Split(info.Field.Tag.Get("tandem"), ","), "default")
+}
+
+// pairOf finds the pair that a column is new of; nil for an ordinary column.
+func pairOf(column string, pairs []Any) (Any, error) {
+	for _, p := range pairs {
+		d := p.Definition()
+		if slices.Contains(d.Old, column) || column == d.Stamp {
+			return nil, fmt.Errorf("field %s is the old or the stamp column of pair %s: the model has the new shape only", column, p.Name())
+		}
+	}
+	for _, p := range pairs {
+		if slices.Contains(p.Definition().New, column) {
+			return p, nil
+		}
+	}
+	return nil, nil //nolint:nilnil // of no pair, which is no error
+}
+
+// bindFields finds the fields of a pair's new columns, which must have the types that the pair has for them.
+func bindFields(p Any, there map[string]*reflectx.FieldInfo) (bound, error) {
+	d := p.Definition()
+	b := bound{binding: p.bind(), def: d, name: p.Name(), fingerprint: d.Fingerprint(), typ: p.newType()}
+	want := b.binding.parts()
+	for i, name := range d.New {
+		info := there[name]
+		if info == nil {
+			return b, fmt.Errorf("pair %s: no field for its new column %s", p.Name(), ident.Quote(name))
+		}
+		typ := b.typ
+		if want != nil {
+			typ = want[i].Type
+			b.parts = append(b.parts, part{model: info.Index, value: want[i].Index})
+		}
+		switch {
+		case isGenerated(info):
+			return b, fmt.Errorf("field %s: a pair cannot be left to the database's default: set the value", name)
+		case info.Field.Type != typ:
+			return b, fmt.Errorf("pair %s has type %v for column %s, the model's field is %v: make them one", p.Name(), typ, ident.Quote(name), info.Field.Type)
+		}
+	}
+	return b, nil
+}
+
+// gather returns a pointer to the new value of a pair in a row: its field, or what its fields make up.
+func (b *bound) gather(row reflect.Value, f *field) any {
+	if b.parts == nil {
+		return address(row, f)
+	}
+	v := reflect.New(b.typ)
+	for _, p := range b.parts {
+		v.Elem().FieldByIndex(p.value).Set(reflectx.FieldByIndexes(row, p.model))
+	}
+	return v.Interface()
+}
+
+// scatter stores what gather returned and a reader has filled.
+func (b *bound) scatter(row reflect.Value, v any) {
+	for _, p := range b.parts {
+		reflectx.FieldByIndexes(row, p.model).Set(reflect.ValueOf(v).Elem().FieldByIndex(p.value))
+	}
 }
 
 // maxFields is what fits the mask of fields that an INSERT leaves to the database.
@@ -143,13 +218,35 @@ func (m *model) given(zeros uint64) []string {
 	return without(m.rest, m.returned(zeros))
 }
 
+// field finds a column's field; each new column of a set has that of the set.
 func (m *model) field(name string) *field {
 	for i := range m.fields {
-		if m.fields[i].name == name {
-			return &m.fields[i]
+		f := &m.fields[i]
+		if f.name == name || f.pair >= 0 && slices.Contains(m.pairs[f.pair].def.New, name) {
+			return f
 		}
 	}
 	return nil
+}
+
+// fold puts a set, which must be named whole, in the place of its columns.
+func (m *model) fold(columns []string) ([]string, error) {
+	var out []string
+	for _, c := range columns {
+		f := m.field(c)
+		if f == nil {
+			return nil, fmt.Errorf("%s is not a column of the model", ident.Quote(c))
+		}
+		if f.pair >= 0 {
+			if missing := without(m.pairs[f.pair].def.New, columns); len(missing) > 0 {
+				return nil, fmt.Errorf("%s without %s: the columns of pair %s are written together: name them all", ident.Quote(c), ident.List("", missing), m.pairs[f.pair].name)
+			}
+		}
+		if !slices.Contains(out, f.name) {
+			out = append(out, f.name)
+		}
+	}
+	return out, nil
 }
 
 // phases are the pinned phases of a model's pairs, three bits to write in and three to read in for each: comparable, and no allocation.

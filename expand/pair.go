@@ -6,7 +6,6 @@ import (
 	"reflect"
 
 	"github.com/tandem-go/tandem/internal/fragment"
-	"github.com/tandem-go/tandem/internal/ident"
 	"github.com/tandem-go/tandem/internal/pair"
 )
 
@@ -23,8 +22,8 @@ var (
 // Definition is the plain data of a pair: names and SQL expressions.
 type Definition = pair.Definition
 
-// Pair is a column that is being replaced by another: O is the Go type of old, N that of new. Declare it once, as a variable of
-// the package that owns the table, with Rename or Convert. A pair is immutable and safe for concurrent use.
+// Pair is a column, or a set of columns, that is being replaced by another: O is the Go type of old, N that of new. Declare it once, as a variable of
+// the package that owns the table, with Rename, Convert or ConvertSet. A pair is immutable and safe for concurrent use.
 //
 // A declaration that makes no sense is reported by Err and by everything that the pair is given to.
 //
@@ -32,6 +31,8 @@ type Definition = pair.Definition
 // nil ([]byte, slices, pointers: NULL) not empty; in SQL by the stored image, so that numeric 1.0 and 1.00 differ, as do strings that a collation calls equal.
 type Pair[O, N any] struct {
 	def      pair.Definition
+	old      columns[O]
+	new      columns[N]
 	forward  func(O) (N, error)
 	backward func(N) (O, error)
 	equal    func(a, b N) bool
@@ -67,32 +68,8 @@ func Rename[T any](table, from, to string, key ...string) *Pair[T, T] {
 
 // Convert declares a pair whose values convert, such as price double precision to price_cents bigint.
 func Convert[O, N any](s Spec[O, N]) *Pair[O, N] {
-	p := &Pair[O, N]{forward: s.Forward, backward: s.Backward, equal: s.Equal}
-	table, err := ident.ParseTable(s.Table)
-	if err != nil {
-		p.err = fmt.Errorf("pair %s to %s: %w", s.Old, s.New, err)
-		return p
-	}
-	if len(s.Key) == 0 {
-		s.Key = []string{"id"}
-	}
-	p.def = pair.Definition{Table: table, Key: s.Key, Old: []string{s.Old}, New: []string{s.New}, Stamp: pair.StampName(s.New)}
-	for _, f := range []struct {
-		text string
-		to   *[]string
-	}{{s.Type, &p.def.Types}, {s.ForwardSQL, &p.def.Forward}, {s.BackwardSQL, &p.def.Backward}} {
-		if f.text != "" {
-			*f.to = []string{f.text}
-		}
-	}
-	p.err = p.def.Check()
-	if p.err == nil && s.Forward == nil {
-		p.err = fmt.Errorf("pair %s: Forward is missing: it turns an old value into a new one", p.Name())
-	}
-	if p.equal == nil {
-		p.equal = equalBytes[N]
-	}
-	return p
+	return ConvertSet(SetSpec[O, N]{Table: s.Table, Key: s.Key, Old: []Column{{Name: s.Old, SQL: s.BackwardSQL}}, New: []Column{{Name: s.New, Type: s.Type, SQL: s.ForwardSQL}},
+		Forward: s.Forward, Backward: s.Backward, Equal: s.Equal})
 }
 
 // Name is the migration's name: what switchover.Advance is given, what errors and the state tables show. `users.full_name`.
@@ -152,15 +129,19 @@ type Any interface {
 	// Conversion returns the Go conversions with their types erased, for package backfill.
 	Conversion() Conversion
 
-	bind(field reflect.Type) (binding, error)
+	bind() binding
+	newType() reflect.Type
 }
 
 // Conversion is a pair's Go code with the types erased.
 type Conversion struct {
-	ScanOld  func() any                       // a fresh scan destination for an old value
-	ScanNew  func() any                       // a fresh scan destination for a new value
-	Forward  func(scanned any) (any, error)   // of what ScanOld scanned, to an argument for new
-	Backward func(scanned any) (any, error)   // of what ScanNew scanned, to an argument for old
+	ScanOld  func() any                       // room for an old value
+	ScanNew  func() any                       // room for a new value
+	Old      func(scanned any) []any          // the scan destinations in what ScanOld made, one for each old column
+	New      func(scanned any) []any          // the same of ScanNew
+	Args     func(old any) []any              // an argument for each old column, of a value of old's Go type
+	Forward  func(scanned any) ([]any, error) // of what ScanOld scanned, to an argument for each new column
+	Backward func(scanned any) ([]any, error) // of what ScanNew scanned, to an argument for each old column
 	Equal    func(old, new any) (bool, error) // whether new, from ScanNew, is forward of old, from ScanOld
 }
 
@@ -170,29 +151,32 @@ func erased[T any](scanned any) Cell[T] { return *scanned.(*Cell[T]) } //nolint:
 // Conversion returns the Go conversions with their types erased.
 func (p *Pair[O, N]) Conversion() Conversion {
 	c := Conversion{
-		ScanOld: func() any { return new(Cell[O]) },
-		ScanNew: func() any { return new(Cell[N]) },
-		Forward: func(scanned any) (any, error) {
+		ScanOld: func() any { return p.old.empty() },
+		ScanNew: func() any { return p.new.empty() },
+		Old:     func(scanned any) []any { return p.old.destinations(nil, scanned.(*Cell[O])) }, //nolint:errcheck // only what ScanOld made
+		New:     func(scanned any) []any { return p.new.destinations(nil, scanned.(*Cell[N])) }, //nolint:errcheck // only what ScanNew made
+		Args:    func(old any) []any { return p.old.arguments(nil, old.(O)) },                   //nolint:errcheck // as documented
+		Forward: func(scanned any) ([]any, error) {
 			n, err := p.forwardCell(erased[O](scanned))
-			return argument(n), err
+			return p.new.arguments(nil, n), err
 		},
 		Equal: func(old, new any) (bool, error) {
 			want, err := p.forwardCell(erased[O](old))
 			if err != nil {
 				return false, err
 			}
-			have, err := valueOf(p.def.New[0], erased[N](new))
+			have, err := p.new.decode(erased[N](new))
 			return err == nil && p.equal(want, have), nil
 		},
 	}
 	if p.backward != nil {
-		c.Backward = func(scanned any) (any, error) {
-			n, err := valueOf(p.Name(), erased[N](scanned))
+		c.Backward = func(scanned any) ([]any, error) {
+			n, err := p.new.decode(erased[N](scanned))
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("%s: %w", p.Name(), err)
 			}
 			o, err := p.Backward(n)
-			return argument(o), err
+			return p.old.arguments(nil, o), err
 		}
 	}
 	return c
@@ -200,7 +184,7 @@ func (p *Pair[O, N]) Conversion() Conversion {
 
 // forwardCell is forward of a column as it was read, NULL included.
 func (p *Pair[O, N]) forwardCell(c Cell[O]) (N, error) {
-	o, err := valueOf(p.def.Old[0], c)
+	o, err := p.old.decode(c)
 	if err != nil {
 		var none N
 		return none, fmt.Errorf("%s: %w", p.Name(), err)

@@ -2,8 +2,8 @@ package expand
 
 import (
 	"context"
-	"database/sql"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/tandem-go/tandem/internal/ident"
@@ -87,10 +87,10 @@ func (f *Pinned[O, N]) Names() []string { return writeColumns(f.pair.def, f.writ
 func (f *Pinned[O, N]) Values(v Value[O, N]) []any {
 	var out []any
 	if f.write.WritesOld() {
-		out = append(out, v.Old)
+		out = f.pair.old.cells(out, v.Old)
 	}
 	if f.write.WritesNew() {
-		out = append(out, v.New)
+		out = f.pair.new.cells(out, v.New)
 	}
 	if f.write.Stamps() {
 		out = append(out, v.Stamp)
@@ -117,9 +117,19 @@ func (f *Pinned[O, N]) Select(alias string) string {
 	return strings.Join(out, ", ")
 }
 
-// Column is the column to filter and to order by.
+// Column is the column to filter and to order by. Of a column set it is the first; where ColumnOf has an error for it, PostgreSQL refuses the statement.
 func (f *Pinned[O, N]) Column(alias string) string {
-	return qualifier(alias) + ident.Quote(filterColumns(f.pair.def, f.read)[0])
+	column, err := f.ColumnOf(alias, f.pair.def.New[0])
+	if err != nil {
+		return qualifier(alias) + ident.Quote("no filter by "+f.pair.def.New[0]) // a column that does not exist, so that no filter is taken for another
+	}
+	return column
+}
+
+// ColumnOf is what to filter and to order by for one new column of a set. As long as old is read it is an expression, forward of old, which no index of old knows;
+// an error where only Go converts.
+func (f *Pinned[O, N]) ColumnOf(alias, column string) (string, error) {
+	return filter(f.pair.def, f.read, qualifier(alias), column)
 }
 
 // Arg converts a new value to an argument for Column.
@@ -127,13 +137,13 @@ func (f *Pinned[O, N]) Arg(v N) (any, error) { return f.pair.argument(f.read, v)
 
 // Value makes the value to write: old by backward as long as the phase writes old, and a fresh stamp.
 func (f *Pinned[O, N]) Value(v N) (Value[O, N], error) {
-	out := Value[O, N]{New: cellOf(v)}
+	out := Value[O, N]{Old: *f.pair.old.empty(), New: f.pair.new.encode(v)}
 	if f.write.WritesOld() {
 		o, err := f.pair.Backward(v)
 		if err != nil {
 			return out, err
 		}
-		out.Old = cellOf(o)
+		out.Old = f.pair.old.encode(o)
 	}
 	if f.write.Stamps() {
 		out.Stamp = Stamp(f.write.Stamp())
@@ -171,14 +181,22 @@ var notParam = regexp.MustCompile(`[^A-Za-z0-9_]`)
 // param is the name of the field: the new column, with _ for what a parameter's name cannot hold.
 func (f *Pinned[O, N]) param() string { return notParam.ReplaceAllString(f.pair.def.New[0], "_") }
 
+// part is where a Value has a column: old, new.set.b, stamp.
 func (f *Pinned[O, N]) part(column string) string {
-	switch column {
-	case f.pair.def.Stamp:
+	d := f.pair.def
+	if column == d.Stamp {
 		return "stamp"
-	case f.pair.def.Old[0]:
-		return "old"
 	}
-	return "new"
+	word, names := "old", d.Old
+	i := slices.Index(names, column)
+	if i < 0 {
+		word, names = "new", d.New
+		i = slices.Index(names, column)
+	}
+	if len(names) == 1 {
+		return word
+	}
+	return word + ".set." + partName(i)
 }
 
 func (f *Pinned[O, N]) params() []string {
@@ -204,6 +222,3 @@ func qualifier(alias string) string {
 	}
 	return ident.Quote(alias) + "."
 }
-
-// cellOf stores a value; T's own NULL becomes NULL when the driver is given it.
-func cellOf[T any](v T) Cell[T] { return Cell[T]{sql.Null[T]{V: v, Valid: true}} }

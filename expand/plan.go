@@ -142,7 +142,7 @@ func plan(ctx context.Context, db *sqlx.DB, d pair.Definition) ([]Step, error) {
 func planStep(ctx context.Context, db *sqlx.DB, t *catalog.Table, d pair.Definition, m *state.Migration) ([]Step, error) {
 	s := columnsStep(t, d)
 	if len(s.SQL) > 0 { // a role with rights on single columns can write the new ones from the first moment
-		grants, err := catalog.Grants(ctx, db, t, d.Old[0], append(slices.Clone(d.New), d.Stamp))
+		grants, err := catalog.Grants(ctx, db, t, d.Old, append(slices.Clone(d.New), d.Stamp))
 		if err != nil {
 			return nil, err
 		}
@@ -189,7 +189,8 @@ func registered(ctx context.Context, db *sqlx.DB, d pair.Definition) (*state.Mig
 // over tells whether the table is as a migration leaves it.
 func over(t *catalog.Table, d pair.Definition) bool {
 	there := func(name string) bool { return t.Column(name) != nil }
-	return !slices.ContainsFunc(d.Old, there) && there(d.New[0])
+	missing := func(name string) bool { return !there(name) }
+	return !slices.ContainsFunc(d.Old, there) && !slices.ContainsFunc(d.New, missing)
 }
 
 // columnsStep adds what is missing. New has no default, so PostgreSQL only changes the catalog.

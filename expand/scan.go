@@ -4,6 +4,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/jmoiron/sqlx/reflectx"
@@ -31,7 +32,7 @@ type pairReader struct {
 }
 
 func newScanner(m *model, p view) *scanner {
-	s := &scanner{model: m, pin: p.pin, to: make([]any, 0, len(m.fields)+2*len(m.pairs)), readers: make([]pairReader, len(m.pairs))}
+	s := &scanner{model: m, pin: p.pin, to: make([]any, 0, m.width), readers: make([]pairReader, len(m.pairs))}
 	for i, b := range m.pairs {
 		ph := p.read(i)
 		s.readers[i] = pairReader{columnReader: b.read(ph), name: b.name, phase: ph, partial: p.pin.Partial(b.name)}
@@ -78,7 +79,9 @@ func (s *scanner) finish(v reflect.Value, report func(switchover.Difference)) er
 		if r.partial && s.pin.ReadsNew(r.name, s.model.keyText(v)) {
 			ph = switchover.Switch
 		}
-		seen, err := r.finish(ph, address(v, f))
+		b := &s.model.pairs[f.pair]
+		to := b.gather(v, f)
+		seen, err := r.finish(ph, to)
 		if seen.compared { // also where it then fails
 			r.compared++
 		}
@@ -89,6 +92,7 @@ func (s *scanner) finish(v reflect.Value, report func(switchover.Difference)) er
 		if err != nil {
 			return fmt.Errorf("row %v: %w", s.model.keyText(v), err)
 		}
+		b.scatter(v, to)
 	}
 	return nil
 }
@@ -144,12 +148,12 @@ func (m *model) whereKey(first int) string {
 	return " WHERE " + strings.Join(terms, " AND ")
 }
 
-// clause replaces {column} by the column that the phase reads.
+// clause replaces {column} by what the phase reads of it.
 func (m *model) clause(p phases, text string) (string, error) {
 	return fragment.Expand(text, func(name string) (string, error) {
 		for i, b := range m.pairs {
-			if b.def.New[0] == name {
-				return ident.Quote(m.table.Name) + "." + ident.Quote(filterColumns(b.def, p.read(i))[0]), nil
+			if slices.Contains(b.def.New, name) {
+				return filter(b.def, p.read(i), ident.Quote(m.table.Name)+".", name)
 			}
 		}
 		return "", fmt.Errorf("{%s} is not the new column of a pair of this repository; braces are for pairs only", name)

@@ -25,27 +25,36 @@ func writeColumns(d pair.Definition, ph switchover.Phase) []string {
 	return out
 }
 
-// filterColumns are the columns that a WHERE or ORDER BY names in a phase: the ones it reads.
-func filterColumns(d pair.Definition, ph switchover.Phase) []string {
-	if ph.ReadsNew() {
-		return d.New
+// filter is what a WHERE or ORDER BY names for a new column in a phase: the column that is read, old or new. Old of a set has no column for each of new's, so
+// there it is forward of old.
+func filter(d pair.Definition, ph switchover.Phase, prefix, column string) (string, error) {
+	i := slices.Index(d.New, column)
+	switch {
+	case i < 0:
+		return "", fmt.Errorf("%s is not a new column of pair %s", ident.Quote(column), d.Name())
+	case ph.ReadsNew():
+		return prefix + ident.Quote(column), nil
+	case !d.IsSet():
+		return prefix + ident.Quote(d.Old[0]), nil
+	case d.HasForward():
+		return "(" + d.ForwardSQL(prefix)[i] + ")", nil
 	}
-	return d.Old
+	return "", fmt.Errorf("%s has no column for %s, and only Go converts: filter by it once new is read, or declare SQL for it", ident.List("", d.Old), ident.Quote(column))
 }
 
 // arbiters are the columns whose unique index may decide a conflict, the best first. Up to Migrate old has one, and new perhaps none yet; from Switch on new
 // has one, and old none once contract.Apply has relaxed it. A phase that writes both can take the other: new on the way back from Switch, before
 // Restore, and old where the gate to Switch was waived. A phase that writes one has no choice: the other column is stale.
-func arbiters(d pair.Definition, ph switchover.Phase) []string {
-	switch old, new := d.Old[0], d.New[0]; {
+func arbiters(d pair.Definition, ph switchover.Phase) [][]string {
+	switch {
 	case !ph.WritesNew():
-		return []string{old}
+		return [][]string{d.Old}
 	case !ph.WritesOld():
-		return []string{new}
+		return [][]string{d.New}
 	case ph.ReadsNew():
-		return []string{new, old}
+		return [][]string{d.New, d.Old}
 	default:
-		return []string{old, new}
+		return [][]string{d.Old, d.New}
 	}
 }
 

@@ -17,6 +17,9 @@ import (
 // PlanTwins returns what new still lacks of old: every index (CONCURRENTLY), check and foreign key (NOT VALID, then validated), comment, storage, statistics target
 // and column grants, and ANALYZE at the end. The twins' names end in _tandem_ and six letters until contract.Apply with Drop gives them the names of old's.
 //
+// Of a column set there is nothing but ANALYZE: which indexes and constraints stand for those of old, only you know. Give each the name that the gate to Switch asks for, and it
+// gets the name of old's at the end; or another, and waive that gate.
+//
 // Run it after the backfill: an index on new that exists during it makes heap-only updates impossible.
 //
 // To learn how PostgreSQL spells the twins it creates an empty copy of the table in schema tandem and rolls it back, under ACCESS SHARE on the table for that
@@ -85,8 +88,8 @@ func planTwins(ctx context.Context, db *sqlx.DB, d Definition) ([]Step, error) {
 		}
 		steps = append(steps, twinSteps(d, w)...)
 	}
-	for i, old := range d.Old {
-		attributes, err := catalog.Attributes(ctx, db, t, old, d.New[min(i, len(d.New)-1)])
+	if !d.IsSet() {
+		attributes, err := catalog.Attributes(ctx, db, t, d.Old[0], d.New[0])
 		if err != nil {
 			return nil, err
 		}
@@ -109,7 +112,7 @@ func attributesLock(statements []string) string {
 }
 
 func twinSteps(d Definition, w catalog.Twin) []Step {
-	if w.Ready {
+	if w.Ready || len(w.Create) == 0 {
 		return nil
 	}
 	name := fmt.Sprintf("%s %s for %s", w.Kind, ident.Quote(w.Name), ident.Quote(w.Of))

@@ -11,8 +11,8 @@ import (
 )
 
 // Upsert inserts a row, or updates its other columns where the conflict columns exist already, but for the key and the zero fields tagged
-// `tandem:"default"`, which stay as they are and are read back. conflict defaults to the key; it may name the new column of a pair, whose unique index is then old's or
-// new's as the phase has it.
+// `tandem:"default"`, which stay as they are and are read back. conflict defaults to the key; it may name the new column of a pair, or all of a
+// column set, whose unique index is then old's or new's as the phase has it.
 //
 // Inside a transaction, an upsert by a pair in a phase that writes both columns sets a savepoint.
 func (r *Repository[T]) Upsert(ctx context.Context, row *T, conflict ...string) error {
@@ -22,10 +22,9 @@ func (r *Repository[T]) Upsert(ctx context.Context, row *T, conflict ...string) 
 	if len(conflict) == 0 {
 		conflict = r.model.key
 	}
-	for _, c := range conflict {
-		if r.model.field(c) == nil {
-			return fmt.Errorf("upsert into %s: no field for conflict column %s", r.model.table, ident.Quote(c))
-		}
+	conflict, err := r.model.fold(conflict)
+	if err != nil {
+		return fmt.Errorf("upsert into %s: conflict: %w", r.model.table, err)
 	}
 	return r.run(ctx, "upsert into", func(ctx context.Context, q queryer, p view) error {
 		return r.upsert(ctx, q, p.phases, row, conflict)
@@ -78,14 +77,14 @@ func (r *Repository[T]) savepoint(ctx context.Context, do string) error {
 func (m *model) targets(p phases, conflict []string) [][]string {
 	out := [][]string{nil}
 	for _, c := range conflict {
-		names := []string{c}
+		names := [][]string{{c}}
 		if f := m.field(c); f.pair >= 0 {
 			names = arbiters(m.pairs[f.pair].def, p.write(f.pair))
 		}
 		var longer [][]string
 		for _, name := range names {
 			for _, target := range out {
-				longer = append(longer, append(slices.Clone(target), name))
+				longer = append(longer, append(slices.Clone(target), name...))
 			}
 		}
 		out = longer

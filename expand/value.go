@@ -13,7 +13,7 @@ import (
 //	FullName expand.Value[string, string] `db:"full_name"`
 //
 // is scanned by sqlx from the columns that Pinned.Select names, and written by the parameters that Pinned.Params names. Make one with
-// Pinned.Value, read one with Pinned.Read.
+// Pinned.Value, read one with Pinned.Read. The field of a column set is named after the first new column.
 type Value[O, N any] struct {
 	Old   Cell[O] `db:"old"`
 	New   Cell[N] `db:"new"`
@@ -71,7 +71,7 @@ func (p *Pair[O, N]) resolve(ph switchover.Phase, v Value[O, N]) (value N, s see
 	current, cerr := p.newOf(v)
 	s.compared = true
 	if ferr != nil || cerr != nil || !p.equal(forward, current) {
-		s.difference = fmt.Sprintf("forward of old %v, new %v", shown(v.Old.null.V), shown(v.New.null.V))
+		s.difference = fmt.Sprintf("forward of old %v, new %v", p.old.shown(v.Old), p.new.shown(v.New))
 	}
 	if ph.ReadsNew() {
 		return current, s, cerr
@@ -92,7 +92,7 @@ func shown(v any) any {
 }
 
 func (p *Pair[O, N]) newOf(v Value[O, N]) (N, error) {
-	n, err := valueOf(p.def.New[0], v.New)
+	n, err := p.new.decode(v.New)
 	if err != nil {
 		return n, fmt.Errorf("%s: %w", p.Name(), err)
 	}

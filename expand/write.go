@@ -30,7 +30,7 @@ func (r *Repository[T]) InsertMany(ctx context.Context, rows []*T) error {
 	if err := r.refuseNil("insert into", rows...); err != nil {
 		return err
 	}
-	limit := maxParameters / (len(r.model.fields) + 2*len(r.model.pairs))
+	limit := maxParameters / r.model.width
 	if len(rows) > limit && r.tx == nil {
 		return r.InTx(ctx, nil, func(ctx context.Context, tx *Tx) error { return r.In(tx).InsertMany(ctx, rows) })
 	}
@@ -52,7 +52,8 @@ func (r *Repository[T]) Update(ctx context.Context, row *T) error {
 	return r.update(ctx, row, r.model.given(zero), statementKey{op: "update", zero: zero})
 }
 
-// UpdateColumns writes the named columns of a row, zero or not; the new column of a pair stands for the pair. sql.ErrNoRows when the row is not there.
+// UpdateColumns writes the named columns of a row, zero or not; the new column of a pair stands for the pair, and
+// those of a column set are named together. sql.ErrNoRows when the row is not there.
 func (r *Repository[T]) UpdateColumns(ctx context.Context, row *T, columns ...string) error {
 	if err := r.refuseNil("update", row); err != nil {
 		return err
@@ -60,9 +61,13 @@ func (r *Repository[T]) UpdateColumns(ctx context.Context, row *T, columns ...st
 	if len(columns) == 0 {
 		return fmt.Errorf("update %s: no columns", r.model.table)
 	}
+	columns, err := r.model.fold(columns)
+	if err != nil {
+		return fmt.Errorf("update %s: %w", r.model.table, err)
+	}
 	for _, c := range columns {
-		if r.model.field(c) == nil || slices.Contains(r.model.key, c) {
-			return fmt.Errorf("update %s: %s is not a column of the model that may be updated", r.model.table, ident.Quote(c))
+		if slices.Contains(r.model.key, c) {
+			return fmt.Errorf("update %s: %s is of the key, which does not change", r.model.table, ident.Quote(c))
 		}
 	}
 	return r.update(ctx, row, columns, statementKey{op: "update", columns: strings.Join(columns, ",")})
@@ -71,7 +76,7 @@ func (r *Repository[T]) UpdateColumns(ctx context.Context, row *T, columns ...st
 func (r *Repository[T]) update(ctx context.Context, row *T, columns []string, key statementKey) error {
 	return r.run(ctx, "update", func(ctx context.Context, q queryer, p view) error {
 		v := reflect.ValueOf(row).Elem()
-		args, err := r.model.values(p.phases, v, columns, make([]any, 0, len(r.model.fields)+2*len(r.model.pairs)))
+		args, err := r.model.values(p.phases, v, columns, make([]any, 0, r.model.width))
 		if err != nil {
 			return err
 		}
@@ -98,7 +103,7 @@ func (r *Repository[T]) refuseNil(what string, rows ...*T) error {
 // insert sends one INSERT for rows, with tail behind it.
 func (r *Repository[T]) insert(ctx context.Context, q queryer, p phases, rows []*T, tail string) error {
 	m := r.model
-	args := make([]any, 0, len(rows)*(len(m.fields)+2*len(m.pairs)))
+	args := make([]any, 0, len(rows)*m.width)
 	zeros := make([]uint64, len(rows))
 	var returned uint64
 	for i, row := range rows {
@@ -226,12 +231,11 @@ func (r *Repository[T]) readBack(ctx context.Context, q queryer, into []*T, retu
 
 // value appends the arguments for a field: one, or those of its pair.
 func (m *model) value(p phases, v reflect.Value, f *field, args []any) ([]any, error) {
-	at := address(v, f)
 	if f.pair < 0 {
-		return append(args, argument(reflect.ValueOf(at).Elem().Interface())), nil
+		return append(args, argument(reflect.ValueOf(address(v, f)).Elem().Interface())), nil
 	}
 	ph := p.write(f.pair)
-	return m.pairs[f.pair].write(ph, at, ph.Stamp(), args)
+	return m.pairs[f.pair].write(ph, m.pairs[f.pair].gather(v, f), ph.Stamp(), args)
 }
 
 func (m *model) values(p phases, v reflect.Value, columns []string, args []any) ([]any, error) {

@@ -103,7 +103,12 @@ func (a *asker) strays(context.Context) error {
 func (a *asker) twins(ctx context.Context) error {
 	twins, err := catalog.Twins(ctx, a.db, a.table, a.m.Definition)
 	for _, w := range twins {
-		if !w.Ready {
+		switch {
+		case w.Ready:
+		case a.m.Definition.IsSet():
+			a.add(true, "twins", "nothing stands for %s %s on %s: make what does under the name %s, or waive it if nothing needs to: contract.Apply then drops it with old",
+				w.Kind, ident.Quote(w.Of), ident.List("", a.m.Definition.New), ident.Quote(w.Name))
+		default:
 			a.add(true, "twins", "%s %s has no valid twin on %s: run expand.ApplyTwins", w.Kind, ident.Quote(w.Of), ident.List("", a.m.Definition.New))
 		}
 	}
@@ -183,6 +188,9 @@ func (a *asker) relaxed(ctx context.Context) error {
 // defaulted asks after a default that nobody could convert: contract.Apply with Finish does so only where there is a SQL forward.
 func (a *asker) defaulted(context.Context) error {
 	for _, name := range a.m.Definition.New {
+		if a.m.Definition.IsSet() { // which of the columns it would be the default of nobody can tell
+			break
+		}
 		if c := a.table.Column(name); a.m.Relaxed.Default != "" && c != nil && c.Default == "" {
 			a.add(true, "default", "old had DEFAULT %s, new has none: run contract.Apply with Finish, or, where only Go converts, ALTER TABLE %s ALTER COLUMN %s SET DEFAULT ...",
 				a.m.Relaxed.Default, a.table, ident.Quote(name))

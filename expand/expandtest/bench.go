@@ -19,8 +19,8 @@ type bench struct {
 	tx       *sqlx.Tx
 	d        expand.Definition
 	c        expand.Conversion
-	old, new string // quoted
-	nullable bool   // old may be NULL in the real table
+	old, new []string // columns
+	nullable bool     // all of old may be NULL in the real table
 }
 
 // errRefused is an old value that old's type does not take.
@@ -32,8 +32,7 @@ func newBench(ctx context.Context, db *sqlx.DB, p expand.Any) (*bench, error) {
 	if err := p.Err(); err != nil {
 		return nil, err
 	}
-	b := &bench{d: p.Definition(), c: p.Conversion()}
-	b.old, b.new = ident.Quote(b.d.Old[0]), ident.Quote(b.d.New[0])
+	b := &bench{d: p.Definition(), c: p.Conversion(), old: p.Definition().Old, new: p.Definition().New, nullable: true}
 	t, err := catalog.Read(ctx, db, b.d.Table)
 	if err != nil {
 		return nil, err
@@ -41,17 +40,23 @@ func newBench(ctx context.Context, db *sqlx.DB, p expand.Any) (*bench, error) {
 	if err := t.Fits(b.d); err != nil {
 		return nil, err
 	}
-	column := t.Column(b.d.Old[0])
-	b.nullable = !column.NotNull
-	newType := column.TypeSQL()
-	if b.d.Types != nil {
-		newType = b.d.Types[0]
+	var columns []string
+	for _, name := range b.old {
+		columns = append(columns, ident.Quote(name)+" "+t.Column(name).TypeSQL())
+		b.nullable = b.nullable && !t.Column(name).NotNull
+	}
+	for i, name := range b.new {
+		typeSQL := t.Column(b.old[0]).TypeSQL()
+		if b.d.Types != nil {
+			typeSQL = b.d.Types[i]
+		}
+		columns = append(columns, ident.Quote(name)+" "+typeSQL)
 	}
 	if b.tx, err = db.BeginTxx(ctx, nil); err != nil {
 		return nil, err
 	}
 	for _, sql := range []string{
-		`CREATE TEMPORARY TABLE tandem_check (` + b.old + ` ` + column.TypeSQL() + `, ` + b.new + ` ` + newType + `) ON COMMIT DROP`,
+		`CREATE TEMPORARY TABLE tandem_check (` + strings.Join(columns, ", ") + `) ON COMMIT DROP`,
 		`INSERT INTO tandem_check DEFAULT VALUES`,
 		`SELECT set_config('search_path', 'pg_catalog, pg_temp', true)`, // as the guard has it
 	} {
@@ -65,12 +70,16 @@ func newBench(ctx context.Context, db *sqlx.DB, p expand.Any) (*bench, error) {
 
 func (b *bench) close() { _ = b.tx.Rollback() }
 
-// set computes a column of the row; the transaction outlives an error of it.
-func (b *bench) set(ctx context.Context, column, expr string, args ...any) error {
+// set computes columns of the row; the transaction outlives an error of it.
+func (b *bench) set(ctx context.Context, columns, exprs []string, args ...any) error {
 	if _, err := b.tx.ExecContext(ctx, `SAVEPOINT tandem_check`); err != nil {
 		return err
 	}
-	_, err := b.tx.ExecContext(ctx, `UPDATE pg_temp.tandem_check AS t SET `+column+` = `+expr, args...)
+	sets := ident.QuoteAll("", columns)
+	for i, e := range exprs {
+		sets[i] += " = " + e
+	}
+	_, err := b.tx.ExecContext(ctx, `UPDATE pg_temp.tandem_check AS t SET `+strings.Join(sets, ", "), args...)
 	if err != nil {
 		_, lost := b.tx.ExecContext(ctx, `ROLLBACK TO SAVEPOINT tandem_check`)
 		return errors.Join(pg.Cause(ctx, err), lost)
@@ -79,24 +88,50 @@ func (b *bench) set(ctx context.Context, column, expr string, args ...any) error
 	return err
 }
 
-// read scans a column, and as PostgreSQL shows it.
-func (b *bench) read(ctx context.Context, column string, to any) (shown string, err error) {
-	err = b.tx.QueryRowContext(ctx, `SELECT `+column+`, coalesce(`+column+`::text, 'NULL') FROM pg_temp.tandem_check`).Scan(to, &shown)
+// put is set with values.
+func (b *bench) put(ctx context.Context, columns []string, values []any) error {
+	exprs := make([]string, len(columns))
+	for i := range exprs {
+		exprs[i] = fmt.Sprintf("$%d", i+1)
+	}
+	return b.set(ctx, columns, exprs, values...)
+}
+
+// read scans columns, and as PostgreSQL shows them.
+func (b *bench) read(ctx context.Context, columns []string, to []any) (shown string, err error) {
+	list := ident.List("", columns)
+	text := "coalesce(" + list + "::text, 'NULL')"
+	if len(columns) > 1 {
+		text = "ROW(" + list + ")::text"
+	}
+	err = b.tx.QueryRowContext(ctx, `SELECT `+list+`, `+text+` FROM pg_temp.tandem_check`).Scan(append(to, &shown)...)
 	return shown, err
 }
 
+// readOld and readNew read one side.
+func (b *bench) readOld(ctx context.Context) (old any, shown string, err error) {
+	old = b.c.ScanOld()
+	shown, err = b.read(ctx, b.old, b.c.Old(old))
+	return old, shown, err
+}
+
+func (b *bench) readNew(ctx context.Context) (new any, shown string, err error) {
+	new = b.c.ScanNew()
+	shown, err = b.read(ctx, b.new, b.c.New(new))
+	return new, shown, err
+}
+
 // try says what is wrong with the conversions of one old value; "" when nothing is.
-func (b *bench) try(ctx context.Context, value any) (says string, err error) {
-	if err := b.set(ctx, b.old, `$1`, value); err != nil {
+func (b *bench) try(ctx context.Context, values []any) (says string, err error) {
+	if err := b.put(ctx, b.old, values); err != nil {
 		if code := pg.SQLState(err); strings.HasPrefix(code, "22") || strings.HasPrefix(code, "23") { // it does not fit, or a domain says no
 			err = errRefused{err}
 		}
 		return "", err
 	}
-	old := b.c.ScanOld()
-	shown, err := b.read(ctx, b.old, old)
+	old, shown, err := b.readOld(ctx)
 	if err != nil {
-		return "", fmt.Errorf("old %v: %w", value, err)
+		return "", fmt.Errorf("old %v: %w", values, err)
 	}
 	made, err := b.c.Forward(old)
 	if errors.Is(err, expand.ErrNull) {
@@ -125,13 +160,12 @@ func (b *bench) equal(old, have any) bool {
 }
 
 // sql compares the two forms of forward.
-func (b *bench) sql(ctx context.Context, old, made any, refusedByGo error) (string, error) {
+func (b *bench) sql(ctx context.Context, old any, made []any, refusedByGo error) (string, error) {
 	if !b.d.HasForward() {
 		return "", nil
 	}
-	refusedBySQL := b.set(ctx, b.new, b.d.ForwardSQL("t.")[0])
-	have := b.c.ScanNew()
-	bySQL, err := b.read(ctx, b.new, have)
+	refusedBySQL := b.set(ctx, b.new, b.d.ForwardSQL("t."))
+	have, bySQL, err := b.readNew(ctx)
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("forward in SQL: %w", err)
@@ -140,12 +174,12 @@ func (b *bench) sql(ctx context.Context, old, made any, refusedByGo error) (stri
 	case refusedByGo != nil:
 		return fmt.Sprintf("Go refuses it (%v), SQL makes %s", refusedByGo, bySQL), nil
 	case refusedBySQL != nil:
-		return fmt.Sprintf("Go makes %v, SQL refuses it (%v)", made, refusedBySQL), nil
+		return fmt.Sprintf("Go makes %v, SQL refuses it (%v)", listed(made), refusedBySQL), nil
 	}
 	if !b.equal(old, have) {
-		byGo := fmt.Sprint(made)
-		if b.set(ctx, b.new, `$1`, made) == nil {
-			if text, err := b.read(ctx, b.new, b.c.ScanNew()); err == nil {
+		byGo := listed(made)
+		if b.put(ctx, b.new, made) == nil {
+			if _, text, err := b.readNew(ctx); err == nil {
 				byGo = text
 			}
 		}
@@ -155,26 +189,24 @@ func (b *bench) sql(ctx context.Context, old, made any, refusedByGo error) (stri
 }
 
 // stored compares what Go makes with what comes back of it.
-func (b *bench) stored(ctx context.Context, old, made any) (string, error) {
-	if err := b.set(ctx, b.new, `$1`, made); err != nil {
-		return fmt.Sprintf("Go makes %v, and new does not take it: %v", made, err), nil
+func (b *bench) stored(ctx context.Context, old any, made []any) (string, error) {
+	if err := b.put(ctx, b.new, made); err != nil {
+		return fmt.Sprintf("Go makes %v, and new does not take it: %v", listed(made), err), nil
 	}
-	have := b.c.ScanNew()
-	shown, err := b.read(ctx, b.new, have)
+	have, shown, err := b.readNew(ctx)
 	if err != nil {
 		return "", fmt.Errorf("new of Go: %w", err)
 	}
 	if !b.equal(old, have) {
 		return fmt.Sprintf("Go makes %v, it is stored as %s, and forward once more is not equal to that: declare Equal if it is the same value, else forward must depend "+
-			"on its argument alone", made, shown), nil
+			"on its argument alone", listed(made), shown), nil
 	}
 	return "", nil
 }
 
 // back goes from new, which stored has left there, to old and forward again.
 func (b *bench) back(ctx context.Context) (string, error) {
-	made := b.c.ScanNew()
-	shown, err := b.read(ctx, b.new, made)
+	made, shown, err := b.readNew(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -183,23 +215,22 @@ func (b *bench) back(ctx context.Context) (string, error) {
 		if err != nil {
 			return fmt.Sprintf("forward makes %s: %v", shown, err), nil
 		}
-		if says, err := b.leads(ctx, "Go", shown, made, `$1`, old); err != nil || says != "" {
+		if says, err := b.leads(ctx, "Go", shown, made, b.put(ctx, b.old, old)); err != nil || says != "" {
 			return says, err
 		}
 	}
 	if !b.d.HasBackward() {
 		return "", nil
 	}
-	return b.leads(ctx, "SQL", shown, made, b.d.BackwardSQL("t.")[0])
+	return b.leads(ctx, "SQL", shown, made, b.set(ctx, b.old, b.d.BackwardSQL("t.")))
 }
 
-// leads computes old from new, and wants forward of it to be new.
-func (b *bench) leads(ctx context.Context, form, shown string, made any, expr string, args ...any) (string, error) {
-	if err := b.set(ctx, b.old, expr, args...); err != nil {
-		return fmt.Sprintf("forward makes %s, and backward in %s is refused: %v", shown, form, err), nil
+// leads judges an old that was made of new, and that the server may have refused: forward of it must be new.
+func (b *bench) leads(ctx context.Context, form, shown string, made any, refused error) (string, error) {
+	if refused != nil {
+		return fmt.Sprintf("forward makes %s, and backward in %s is refused: %v", shown, form, refused), nil
 	}
-	old := b.c.ScanOld()
-	back, err := b.read(ctx, b.old, old)
+	old, back, err := b.readOld(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -207,4 +238,12 @@ func (b *bench) leads(ctx context.Context, form, shown string, made any, expr st
 		return fmt.Sprintf("forward makes %s, backward in %s makes %s of that, and forward of that is another", shown, form, back), nil
 	}
 	return "", nil
+}
+
+// listed is one value as it is, several in brackets.
+func listed(values []any) string {
+	if len(values) == 1 {
+		return fmt.Sprint(values[0])
+	}
+	return fmt.Sprint(values)
 }

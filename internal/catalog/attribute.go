@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
 
 	"github.com/tandem-go/tandem/internal/ident"
 	"github.com/tandem-go/tandem/internal/pg"
@@ -47,18 +48,19 @@ func Attributes(ctx context.Context, q sqlx.QueryerContext, t *Table, from, to s
 	return out, nil
 }
 
-// Grants returns the statements that give a column which does not exist yet, such as the stamp, the column grants of an old one, so that a role with rights on
-// single columns can write it.
-func Grants(ctx context.Context, q sqlx.QueryerContext, t *Table, from string, to []string) ([]string, error) {
+// Grants returns the statements that give columns which do not exist yet, such as the stamp, the column grants of old ones, so that a role with rights on
+// single columns can write them. Where there are more old columns, a role needs the right on each.
+func Grants(ctx context.Context, q sqlx.QueryerContext, t *Table, from, to []string) ([]string, error) {
 	var out []string
 	err := sqlx.SelectContext(ctx, q, &out, `
 		SELECT format('GRANT %s (%s) ON %s TO %s', x.privilege_type, $3::text, $4::text,
 		       CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END)
 		FROM pg_attribute a, aclexplode(a.attacl) x
-		WHERE a.attrelid = $1 AND a.attname = $2 AND x.privilege_type IN ('SELECT', 'INSERT', 'UPDATE')`,
-		t.OID, from, ident.List("", to), t.SQL())
+		WHERE a.attrelid = $1 AND a.attname = ANY ($2) AND x.privilege_type IN ('SELECT', 'INSERT', 'UPDATE')
+		GROUP BY x.privilege_type, x.grantee HAVING count(DISTINCT a.attnum) = cardinality($2) ORDER BY min(a.attnum)`,
+		t.OID, pq.Array(from), ident.List("", to), t.SQL())
 	if err != nil {
-		return nil, fmt.Errorf("grants on %s.%s: %w", t, ident.Quote(from), pg.Cause(ctx, err))
+		return nil, fmt.Errorf("grants on %s (%s): %w", t, ident.List("", from), pg.Cause(ctx, err))
 	}
 	return out, nil
 }

@@ -83,7 +83,8 @@ const constraintsSQL = `
 	        JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num) AS columns
 	FROM pg_constraint k WHERE k.conrelid = $1 AND k.contype IN ('c', 'f') ORDER BY k.conname`
 
-// Twins lists the indexes, checks and foreign keys of old, and for each the twin on new. A unique constraint is there twice, as index and as constraint: only
+// Twins lists the indexes, checks and foreign keys of old, and for each the twin on new. Of a column set they have no Create: what stands for them on new only the application
+// knows, and it counts if it has the twin's name. A unique constraint is there twice, as index and as constraint: only
 // the constraint can be deferrable, and as long as both columns live new must be as lenient as old. It changes nothing: what TwinsIn makes is rolled back.
 func Twins(ctx context.Context, db *sqlx.DB, t *Table, d pair.Definition) ([]Twin, error) {
 	var out []Twin
@@ -101,9 +102,12 @@ func Twins(ctx context.Context, db *sqlx.DB, t *Table, d pair.Definition) ([]Twi
 
 // TwinsIn is Twins in the caller's transaction, whose locks on the table it respects.
 func TwinsIn(ctx context.Context, tx *sqlx.Tx, t *Table, d pair.Definition) ([]Twin, error) {
-	s, err := respell(ctx, tx, d)
-	if err != nil {
-		return nil, err
+	s := Spelling{}
+	if !d.IsSet() {
+		var err error
+		if s, err = respell(ctx, tx, d); err != nil {
+			return nil, err
+		}
 	}
 	numbers := pq.Array(t.numbers(d.Old))
 	var indexes []index
@@ -113,6 +117,9 @@ func TwinsIn(ctx context.Context, tx *sqlx.Tx, t *Table, d pair.Definition) ([]T
 	var constraints []constraint
 	if err := tx.SelectContext(ctx, &constraints, constraintsSQL, t.OID, numbers); err != nil {
 		return nil, err
+	}
+	if d.IsSet() {
+		return stands(d, indexes, constraints), nil
 	}
 	var out []Twin
 	for _, x := range indexes {

@@ -26,6 +26,7 @@ type Definition struct {
 	Stamp    string      `json:"stamp"`              // the column that says who wrote the pair of a row last
 	Forward  []string    `json:"forward,omitempty"`  // SQL for each new column, with {old} placeholders; absent: only Go can
 	Backward []string    `json:"backward,omitempty"` // SQL for each old column, with {new} placeholders; absent: only Go can
+	NotNull  []string    `json:"not_null,omitempty"` // of a set: the new columns that become NOT NULL in Contract; of one column old says so
 }
 
 // Name is the migration's name in the state schema, in errors and in the operator's commands: table and first new column.
@@ -33,6 +34,9 @@ func (d Definition) Name() string { return d.Table.String() + "." + ident.Quote(
 
 // StampName derives the stamp column's name from the first new column.
 func StampName(column string) string { return ident.Derive("", column, "_stamp") }
+
+// IsSet tells whether either side is more than one column: then nothing says which of old's indexes and constraints belong to which new column.
+func (d Definition) IsSet() bool { return len(d.Old) > 1 || len(d.New) > 1 }
 
 // HasForward tells whether SQL can turn old into new.
 func (d Definition) HasForward() bool { return len(d.Forward) > 0 }
@@ -50,14 +54,14 @@ func (d Definition) ForwardSQL(prefix string) []string {
 	return out
 }
 
-// ForwardOf is the expression for the first new column in which another expression stands for every old column.
-func (d Definition) ForwardOf(old string) string {
+// ForwardOf returns an expression for each new column in which other expressions stand for the old columns, in their order.
+func (d Definition) ForwardOf(old []string) []string {
 	d.Forward = slices.Clone(d.Forward)
 	for i, e := range d.Forward {
 		// Check has refused text that does not parse
-		d.Forward[i], _ = fragment.Expand(e, func(string) (string, error) { return "(" + old + ")", nil })
+		d.Forward[i], _ = fragment.Expand(e, func(name string) (string, error) { return "(" + old[slices.Index(d.Old, name)] + ")", nil })
 	}
-	return d.ForwardSQL("")[0]
+	return d.ForwardSQL("")
 }
 
 // BackwardSQL returns an expression for each old column; prefix qualifies the new columns.
@@ -88,7 +92,7 @@ func (d Definition) Differs(started Definition) string {
 		word    string
 		is, was []string
 	}{{"key", d.Key, started.Key}, {"old", d.Old, started.Old}, {"new", d.New, started.New}, {"type", d.Types, started.Types},
-		{"stamp", []string{d.Stamp}, []string{started.Stamp}}, {"forward SQL", d.Forward, started.Forward}, {"backward SQL", d.Backward, started.Backward}} {
+		{"NOT NULL", d.NotNull, started.NotNull}, {"stamp", []string{d.Stamp}, []string{started.Stamp}}, {"forward SQL", d.Forward, started.Forward}, {"backward SQL", d.Backward, started.Backward}} {
 		if !slices.Equal(f.is, f.was) {
 			out = append(out, fmt.Sprintf("%s is %s and was %s", f.word, cmp.Or(strings.Join(f.is, ", "), "none"), cmp.Or(strings.Join(f.was, ", "), "none")))
 		}
@@ -116,8 +120,16 @@ func (d Definition) Check() error {
 			seen[name] = group.word
 		}
 	}
+	if d.IsSet() && len(d.Types) == 0 || slices.Contains(d.Types, "") {
+		return fmt.Errorf("pair on %s: columns %s need their SQL types: set Type of each", d.Table, ident.List("", d.New))
+	}
 	if d.HasForward() && len(d.Types) == 0 && !d.Identity() {
 		return fmt.Errorf("pair on %s: a forward expression that is more than {%s} needs the SQL type of new: set Type", d.Table, d.Old[0])
+	}
+	for _, name := range d.NotNull {
+		if !d.IsSet() || !slices.Contains(d.New, name) {
+			return fmt.Errorf("pair on %s: NotNull names %s: it is for the new columns of a set", d.Table, ident.Quote(name))
+		}
 	}
 	return errors.Join(
 		d.checkExpressions("forward", d.Forward, d.New, d.Old),

@@ -52,15 +52,20 @@ func TestTypesWithoutForward(t *testing.T) {
 	require.Empty(t, d.ForwardSQL("t."))
 }
 
-func TestIdentityOfManyColumns(t *testing.T) {
+func TestSet(t *testing.T) {
 	t.Parallel()
 	d := rename()
 	d.Old, d.New, d.Stamp = []string{"a", "b"}, []string{"c", "d"}, "s"
 	d.Forward, d.Backward = []string{"{a}", "{b}"}, []string{"{c}", "{d}"}
+	require.ErrorContains(t, d.Check(), "columns c, d need their SQL types")
+	d.Types = []string{"int", "text"}
 	require.NoError(t, d.Check())
-	require.True(t, d.Identity())
-	d.Forward = []string{"{b}", "{a}"}
-	require.False(t, d.Identity())
+	require.True(t, d.IsSet() && !d.Identity(), "a set goes by its expressions")
+	require.Equal(t, []string{"CAST((1) AS int)", "CAST((now()) AS text)"}, d.ForwardOf([]string{"1", "now()"}))
+	d.NotNull = []string{"d"}
+	require.NoError(t, d.Check())
+	d.NotNull = []string{"b"}
+	require.ErrorContains(t, d.Check(), "NotNull names b")
 }
 
 func TestFingerprint(t *testing.T) {
@@ -72,7 +77,7 @@ func TestFingerprint(t *testing.T) {
 		func(d *pair.Definition) { d.Old = []string{"x"} }, func(d *pair.Definition) { d.New = []string{"x"} },
 		func(d *pair.Definition) { d.Types = []string{"text"} }, func(d *pair.Definition) { d.Stamp = "x" },
 		func(d *pair.Definition) { d.Forward = []string{"upper({user_name})"} }, func(d *pair.Definition) { d.Forward = nil },
-		func(d *pair.Definition) { d.Backward = nil },
+		func(d *pair.Definition) { d.Backward = nil }, func(d *pair.Definition) { d.NotNull = []string{"x"} },
 	} {
 		d := rename()
 		change(&d)
