@@ -82,7 +82,7 @@ func (c columns[T]) decode(cell Cell[T]) (v T, err error) {
 	}
 	to := reflect.ValueOf(&v).Elem()
 	for i, index := range c.index {
-		if err := assign(to.FieldByIndex(index), cell.Set.part(i).src); err != nil {
+		if err := assign(fieldAt(to, index), cell.Set.part(i).src); err != nil {
 			return v, fmt.Errorf("column %s: %w", ident.Quote(c.names[i]), err)
 		}
 	}
@@ -97,7 +97,7 @@ func (c columns[T]) encode(v T) Cell[T] {
 	cell := Cell[T]{Set: &Set{}}
 	from := reflect.ValueOf(&v).Elem()
 	for i, index := range c.index {
-		cell.Set.part(i).src = from.FieldByIndex(index).Interface()
+		cell.Set.part(i).src = fieldAt(from, index).Interface()
 	}
 	return cell
 }
@@ -109,7 +109,7 @@ func (c columns[T]) arguments(args []any, v T) []any {
 	}
 	from := reflect.ValueOf(&v).Elem()
 	for _, index := range c.index {
-		args = append(args, argument(from.FieldByIndex(index).Interface()))
+		args = append(args, argument(fieldAt(from, index).Interface()))
 	}
 	return args
 }

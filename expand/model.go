@@ -170,7 +170,7 @@ func (b *bound) gather(row reflect.Value, f *field) any {
 	}
 	v := reflect.New(b.typ)
 	for _, p := range b.parts {
-		v.Elem().FieldByIndex(p.value).Set(reflectx.FieldByIndexes(row, p.model))
+		fieldAt(v.Elem(), p.value).Set(fieldAt(row, p.model))
 	}
 	return v.Interface()
 }
@@ -178,7 +178,7 @@ func (b *bound) gather(row reflect.Value, f *field) any {
 // scatter stores what gather returned and a reader has filled.
 func (b *bound) scatter(row reflect.Value, v any) {
 	for _, p := range b.parts {
-		reflectx.FieldByIndexes(row, p.model).Set(reflect.ValueOf(v).Elem().FieldByIndex(p.value))
+		fieldAt(row, p.model).Set(fieldAt(reflect.ValueOf(v).Elem(), p.value))
 	}
 }
 

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/jmoiron/sqlx/reflectx"
-
 	"github.com/tandem-go/tandem/internal/fragment"
 	"github.com/tandem-go/tandem/internal/ident"
 	"github.com/tandem-go/tandem/switchover"
@@ -48,11 +46,20 @@ func (s *scanner) count() {
 	}
 }
 
-func address(v reflect.Value, f *field) any {
-	if len(f.index) == 1 {
-		return v.Field(f.index[0]).Addr().Interface()
+func address(v reflect.Value, f *field) any { return fieldAt(v, f.index).Addr().Interface() }
+
+// fieldAt goes through embedded structs and makes those that are nil pointers. Unlike reflectx.FieldByIndexes it leaves the field itself alone: nil is NULL.
+func fieldAt(v reflect.Value, index []int) reflect.Value {
+	for i, n := range index {
+		if i > 0 && v.Kind() == reflect.Pointer {
+			if v.IsNil() {
+				v.Set(reflect.New(v.Type().Elem()))
+			}
+			v = v.Elem()
+		}
+		v = v.Field(n)
 	}
-	return reflectx.FieldByIndexes(v, f.index).Addr().Interface()
+	return v
 }
 
 func (s *scanner) destinations(v reflect.Value) []any {
