@@ -72,8 +72,9 @@ func (p *Pair[O, N]) declare(s SetSpec[O, N]) error {
 	d.Backward = given(s.Old, func(c Column) string { return c.SQL })
 	if len(d.New) > 0 {
 		d.Stamp = pair.StampName(d.New[0])
+		p.name = d.Name()
 	}
-	p.def = d
+	p.def, p.fingerprint = d, d.Fingerprint()
 	if err := d.Check(); err != nil {
 		return err
 	}

@@ -51,6 +51,29 @@
 // gets the error; where only Go converts, its row waits for backfill.Sweep. A time zone belongs into the conversion ({a} AT TIME ZONE 'Europe/Berlin'), never to
 // the session's setting.
 //
+// # Column sets
+//
+// ConvertSet declares a pair whose sides have several columns: a split, full_name to first_name and last_name, or a merge, lat and lon to a point. A side of several
+// columns is a struct in Go, with a field for each:
+//
+//	type Name struct {
+//		First string  `db:"first_name"`
+//		Last  *string `db:"last_name"`
+//	}
+//
+//	var Names = expand.ConvertSet(expand.SetSpec[string, Name]{Table: "users",
+//		Old: []expand.Column{{Name: "full_name", SQL: `{first_name} || coalesce(' ' || {last_name}, '')`}},
+//		New: []expand.Column{{Name: "first_name", Type: "text", SQL: `split_part({full_name}, ' ', 1)`, NotNull: true}, {Name: "last_name", Type: "text", SQL: `...`}},
+//		Forward: ..., Backward: ...})
+//
+// The model has a field for each new column, of the same type as in the struct, side by side or by embedding it. A set is one value: every write writes all of it, UpdateColumns
+// and Upsert are given all of its columns, and Backward refuses a value whose halves would not come back (ErrLossy). A write around the library that knows one side, or
+// one column of it, is completed by the guard from what the row has; one that writes both sides so that they disagree is refused (TD002).
+//
+// A filter {last_name} is, as long as old is read, forward of old in SQL, which no index of old knows; a pair that only Go converts has no filter until Switch. Its
+// argument is the column's plain value in every phase. Of NOT NULL, default, indexes and constraints nobody can tell to which of the new columns they belong: see
+// Column.NotNull and PlanTwins; a default is yours to set in Contract.
+//
 // # One way
 //
 // A pair without Backward, such as a password that becomes a hash, cannot be written by the wrappers up to Switch, because they would have to write old as

@@ -37,6 +37,8 @@ type Pair[O, N any] struct {
 	backward func(N) (O, error)
 	equal    func(a, b N) bool
 	err      error
+
+	name, fingerprint string // of def
 }
 
 // Spec declares a pair whose values convert.
@@ -73,12 +75,7 @@ func Convert[O, N any](s Spec[O, N]) *Pair[O, N] {
 }
 
 // Name is the migration's name: what switchover.Advance is given, what errors and the state tables show. `users.full_name`.
-func (p *Pair[O, N]) Name() string {
-	if len(p.def.New) == 0 {
-		return ""
-	}
-	return p.def.Name()
-}
+func (p *Pair[O, N]) Name() string { return p.name }
 
 // Definition returns the plain data of the pair.
 func (p *Pair[O, N]) Definition() Definition { return p.def }

@@ -60,7 +60,7 @@ func (p *Pair[O, N]) In(tx *Tx) (*Pinned[O, N], error) {
 }
 
 func (p *Pair[O, N]) pinned(pin switchover.Pin, member *switchover.Member) (*Pinned[O, N], error) {
-	write, read, err := pinnedPhase(pin, p.Name(), p.def.Fingerprint(), &p.def)
+	write, read, err := pinnedPhase(pin, p.name, p.fingerprint, &p.def)
 	if err != nil {
 		return nil, err
 	}
