@@ -7,12 +7,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jmoiron/sqlx"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-go/tandem/backfill"
 	"github.com/tandem-go/tandem/contract"
 	"github.com/tandem-go/tandem/expand"
 	"github.com/tandem-go/tandem/internal/catalog"
+	"github.com/tandem-go/tandem/internal/pgtest"
 	"github.com/tandem-go/tandem/switchover"
 )
 
@@ -105,6 +107,9 @@ func TestSets(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newLonelyWalker(t, peopleSQL, c.pair)
+			steps, err := expand.Plan(w.ctx, pgtestWith(t, peopleSQL), c.pair)
+			require.NoError(t, err)
+			require.Contains(t, steps[0].Why, map[bool]string{true: `index people_name, check named`, false: `check people_check`}[strings.HasPrefix(name, "split")])
 			before := w.number(`SELECT sum(hashtext(full_name || lat || coalesce(lon, -1))) FROM people`)
 			w.toMigrate()
 			require.Zero(t, w.number(c.wrong))
@@ -147,6 +152,14 @@ func TestSets(t *testing.T) {
 			}
 		})
 	}
+}
+
+// pgtestWith is another database, with the table alone.
+func pgtestWith(t *testing.T, create string) *sqlx.DB {
+	t.Helper()
+	db := pgtest.New(t)
+	db.MustExec(create)
+	return db
 }
 
 // objects are the table's indexes and checks.

@@ -38,7 +38,8 @@ var (
 
 // Plan returns what Apply would do: one transaction that adds the new and the stamp column and the guard, or nothing when they are there or the migration
 // is complete. It leaves nothing behind, but needs a connection that may write: to learn how PostgreSQL spells Spec.Type it makes a temporary
-// table and rolls back. Of a pair without Backward Step.Why says what that closes off. A new column that is there already must be empty, for which it reads the table once.
+// table and rolls back. Of a pair without Backward Step.Why says what that closes off,
+// of a column set which indexes and constraints of old have no twins by themselves. A new column that is there already must be empty, for which it reads the table once.
 // Errors: ErrNoTable, ErrNoColumn, ErrKey, ErrRefused, ErrType, ErrRedeclare, ErrOverlap, or a conversion that PostgreSQL cannot parse.
 func Plan(ctx context.Context, db *sqlx.DB, p Any) ([]Step, error) {
 	if err := p.Err(); err != nil {
@@ -48,8 +49,16 @@ func Plan(ctx context.Context, db *sqlx.DB, p Any) ([]Step, error) {
 	if err != nil {
 		return nil, fmt.Errorf("plan %s: %w", p.Name(), err)
 	}
-	if says := closedOff(p); says != "" && len(steps) > 0 {
-		steps[0].Why += "; " + says
+	if len(steps) > 0 {
+		standing, err := alone(ctx, db, p.Definition())
+		if err != nil {
+			return nil, fmt.Errorf("plan %s: %w", p.Name(), err)
+		}
+		for _, says := range []string{closedOff(p), standing} {
+			if says != "" {
+				steps[0].Why += "; " + says
+			}
+		}
 	}
 	return steps, nil
 }

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/jmoiron/sqlx"
-	"github.com/lib/pq"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-go/tandem/expand"
@@ -244,13 +243,13 @@ func TestSetsInSQL(t *testing.T) {
 			_, err = tx.NamedExecContext(ctx, `UPDATE people SET `+n.Set()+` WHERE id = :id`, row(1, nil, nil))
 			require.NoError(t, err)
 			copied := row(3, to("c"), nil)
-			st, err := tx.PrepareContext(ctx, pq.CopyIn("people", append(append([]string{"id"}, n.Names()...), p.Names()...)...))
+			st, err := tx.PrepareContext(ctx, `COPY people (id, `+n.Columns()+`, `+p.Columns()+`) FROM STDIN`)
 			require.NoError(t, err)
+			defer st.Close()
 			_, err = st.ExecContext(ctx, append(append([]any{copied.ID}, n.Values(copied.Name)...), p.Values(copied.Place)...)...)
 			require.NoError(t, err)
 			_, err = st.ExecContext(ctx)
 			require.NoError(t, err)
-			require.NoError(t, st.Close())
 
 			last, err := n.ColumnOf("x", "last_name")
 			require.NoError(t, err)

@@ -101,6 +101,26 @@ func planTwins(ctx context.Context, db *sqlx.DB, d Definition) ([]Step, error) {
 		SQL: []string{"ANALYZE " + d.Table.SQL() + " (" + ident.List("", d.New) + ")"}}), nil
 }
 
+// alone names what old of a column set has and new will not get by itself; "" for a pair of two columns.
+func alone(ctx context.Context, db *sqlx.DB, d Definition) (string, error) {
+	if !d.IsSet() {
+		return "", nil
+	}
+	t, err := catalog.Read(ctx, db, d.Table)
+	if err != nil {
+		return "", err
+	}
+	twins, err := catalog.Twins(ctx, db, t, d)
+	if err != nil || len(twins) == 0 {
+		return "", err
+	}
+	out := make([]string, len(twins))
+	for i, w := range twins {
+		out[i] = w.Kind + " " + ident.Quote(w.Of)
+	}
+	return "a column set has no twins by itself; what stands for these on new is yours to make before Switch: " + strings.Join(out, ", "), nil
+}
+
 // attributesLock is the strongest lock of the statements: SET STORAGE and SET COMPRESSION take more than the others.
 func attributesLock(statements []string) string {
 	for _, sql := range statements {
