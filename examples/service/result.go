@@ -19,7 +19,7 @@ type options struct {
 	backends int
 	clients  int64
 	json     bool
-	spoil    func(ctx context.Context, db *sqlx.DB, step int) error // after each step, which the proof must notice
+	spoil    map[int]string // what a test does behind everybody's back: SQL after a step
 }
 
 // result is the object of -json.
