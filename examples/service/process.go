@@ -33,10 +33,7 @@ func child(name string) int {
 	}()
 	err := fmt.Errorf("there is no release %q", name)
 	if r, ok := releases[name]; ok {
-		err = serve(ctx, os.Getenv(dsnVariable), r, func(a net.Addr) error {
-			_, err := fmt.Println(a)
-			return err
-		})
+		err = serve(ctx, os.Getenv(dsnVariable), r, func(a net.Addr) { fmt.Println(a) })
 	}
 	if err != nil {
 		_, _ = fmt.Fprintf(os.Stderr, "backend %s: %v\n", name, err)

@@ -29,49 +29,49 @@ func startup(ctx context.Context, db *sqlx.DB) (store, *switchover.Member, error
 	return wrapped{users}, member, nil
 }
 
-// Times of a stop. Together they must be shorter than what your platform waits between SIGTERM and SIGKILL (Kubernetes: 30 s).
-const (
-	noticeTime = 100 * time.Millisecond // the balancer notices that we are not ready; here it knows before, in life take 5 s
-	finishTime = 20 * time.Second       // requests that have begun come to their end
-)
-
-// serve is the life of a process, to be copied: it starts, serves until ctx ends, which is at SIGTERM, and stops so that nobody notices. The
-// order of the end is what counts: no new requests, then the running ones, then the member, and the pool last. A member that left earlier
-// would not be waited for while its requests still write as its phase has it; a pool that closed earlier would fail them.
-func serve(ctx context.Context, dsn string, r release, listening func(net.Addr) error) (err error) {
-	db, err := sqlx.ConnectContext(ctx, "postgres", dsn)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	db.SetMaxOpenConns(poolSize)
-	db.SetMaxIdleConns(poolSize)
-
-	users, member, err := r(ctx, db)
-	if err != nil {
-		return err
-	}
-	if member != nil { // a release without the pair has none
-		defer func() { err = errors.Join(err, member.Leave(context.WithoutCancel(ctx))) }()
-	}
-
+// serve is the life of a process: it starts, serves until ctx ends, which is at SIGTERM, and stops.
+func serve(ctx context.Context, dsn string, r release, listening func(net.Addr)) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
+	db, err := sqlx.ConnectContext(ctx, "postgres", dsn)
+	if err != nil {
+		return err
+	}
+	db.SetMaxOpenConns(poolSize)
+	db.SetMaxIdleConns(poolSize)
+	users, member, err := r(ctx, db)
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	// Requests have contexts of their own, not ctx: SIGTERM must not end them.
 	server := &http.Server{Handler: routes(users, func() bool { return ctx.Err() == nil }), ReadHeaderTimeout: finishTime}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
-	if err := listening(listener.Addr()); err != nil {
-		return errors.Join(err, server.Close())
-	}
+	listening(listener.Addr())
 	select {
-	case err := <-ended:
-		return err // it cannot listen any more
+	case err = <-ended: // it cannot listen any more
 	case <-ctx.Done(): // SIGTERM: from now on /ready says no
 	}
-	<-time.After(noticeTime) // requests that the balancer still sends are served
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTime)
+	return errors.Join(err, stop(server, member, db))
+}
+
+// Times of a stop. Together they must be shorter than what your platform waits between SIGTERM and SIGKILL (Kubernetes: 30 s).
+const (
+	noticeTime = 100 * time.Millisecond // for a balancer to see that we are not ready; here it knows before, in life take 5 s
+	finishTime = 20 * time.Second       // for requests that have begun, and to leave
+)
+
+// stop is the graceful stop, to be copied. Its order is what counts: the member leaves after the last request, because until then gates must
+// wait for it, and before the pool closes, because it needs one more statement. A member that cannot leave is waited for until its lease is over.
+func stop(server *http.Server, member *switchover.Member, db *sqlx.DB) error {
+	<-time.After(noticeTime) // what the balancer still sends is served
+	ctx, cancel := context.WithTimeout(context.Background(), finishTime)
 	defer cancel()
-	return server.Shutdown(ctx)
+	err := server.Shutdown(ctx) // listens no more, and waits for the requests
+	if member != nil {          // a release without the pair has none
+		err = errors.Join(err, member.Leave(ctx))
+	}
+	return errors.Join(err, db.Close())
 }
