@@ -30,12 +30,12 @@ func TestSetFields(t *testing.T) {
 	now := time.Now()
 	raw := []byte{0, 1}
 	scan := func(src ...any) (mixed, error) {
-		cell := c.empty()
-		for i, to := range c.destinations(nil, cell) {
+		var cell Cell[mixed]
+		for i, to := range c.destinations(nil, &cell) {
 			require.NoError(t, to.(sql.Scanner).Scan(src[i])) //nolint:errcheck // a Part
 		}
 		raw[0] = 7 // the driver's buffer is written over by the next row
-		return c.decode(*cell)
+		return c.decode(cell)
 	}
 	got, err := scan(int64(-8), int64(65535), 1.5, true, raw, []byte("x"), now, "y")
 	require.NoError(t, err)

@@ -317,7 +317,7 @@ func TestSetDeclarations(t *testing.T) {
 		Title string `db:"title"`
 	}
 	require.ErrorContains(t, expand.ConvertSet(expand.SetSpec[string, three]{Table: "people", Old: good.Old, New: good.New,
-		Forward: func(string) (three, error) { return three{}, nil }}).Err(), "has 3 fields for the columns first_name, last_name")
+		Forward: func(string) (three, error) { return three{}, nil }}).Err(), "has a field Title that is none of the columns first_name, last_name")
 	type half struct {
 		ID    int64  `db:"id"`
 		First string `db:"first_name"`
