@@ -144,24 +144,15 @@ func (v *verifier) window(ctx context.Context, pos state.Position) error {
 	return err
 }
 
-// differsSQL says that a row is not in step. Values are compared by their stored image, so that nothing counts as equal that is not the same.
+// differsSQL says that a row is not in step.
 func (k *task) differsSQL() string {
 	stamp := "t." + ident.Quote(k.d.Stamp)
-	terms := []string{}
-	differs := func(column, expr string) {
-		terms = append(terms, fmt.Sprintf("ROW(t.%s)::record *<> ROW(CAST(%s AS %s))::record", ident.Quote(column), expr, k.columnTypes[column]))
-	}
+	var terms []string
 	for i, e := range k.d.ForwardSQL("t.") {
-		differs(k.d.New[i], e)
+		terms = append(terms, k.differs(k.d.New[i], e))
 	}
 	if k.d.HasBackward() && !k.d.Identity() {
-		back := k.d.BackwardSQL("t.")
-		for i, name := range k.d.Old {
-			back[i] = fmt.Sprintf("CAST(%s AS %s)", back[i], k.columnTypes[name])
-		}
-		for i, e := range k.d.ForwardOf(back) {
-			differs(k.d.New[i], e)
-		}
+		terms = append(terms, k.returns()...)
 	}
 	return fmt.Sprintf("(%s IS NULL OR %s < %d AND (%s))", stamp, stamp, phase.Contract.Floor(), strings.Join(terms, " OR "))
 }

@@ -209,6 +209,32 @@ func TestSetsAreRepairedWhole(t *testing.T) {
 	row("Ada Lovelace|Ada|Lovelace|7|8|(7,8)")
 }
 
+// Before the backfill only old knows what a half that nobody has written is.
+func TestHalfOfUnstampedRow(t *testing.T) {
+	t.Parallel()
+	spec := expand.SetSpec[string, name]{Table: "people", Forward: split, Backward: join,
+		Old: []expand.Column{{Name: "full_name", SQL: `{first_name} || coalesce(' ' || {last_name}, '')`}},
+		New: []expand.Column{{Name: "first_name", Type: "text"}, {Name: "last_name", Type: "text"}}}
+	for form, pair := range map[string]*expand.Pair[string, name]{"sql": names, "backward alone": expand.ConvertSet(spec)} {
+		t.Run(form, func(t *testing.T) {
+			t.Parallel()
+			b := newBed(t, `CREATE TABLE people (id bigint PRIMARY KEY, full_name text NOT NULL);
+				INSERT INTO people VALUES (1, 'Ada Byron'), (2, 'Ada King'), (3, 'Cher')`, pair)
+			b.set(switchover.Migrate)
+			for _, half := range []string{`first_name = 'Augusta'`, `last_name = 'Lovelace'`} {
+				_, err := b.db.Exec(`UPDATE people SET ` + half + ` WHERE id = 1`)
+				require.ErrorContains(t, err, "would lose a value")
+			}
+			b.db.MustExec(`UPDATE people SET first_name = 'Augusta', last_name = 'Lovelace' WHERE id = 2`)
+			require.Equal(t, 1, count(t, b, `SELECT count(*) FROM people WHERE full_name = 'Augusta Lovelace' AND first_name = 'Augusta' AND last_name = 'Lovelace'`))
+			if form == "sql" { // a mononym has no other half
+				b.db.MustExec(`UPDATE people SET first_name = 'Sonny' WHERE id = 3`)
+				require.Equal(t, 1, count(t, b, `SELECT count(*) FROM people WHERE full_name = 'Sonny' AND first_name = 'Sonny' AND last_name IS NULL`))
+			}
+		})
+	}
+}
+
 // whole is a row of hand-written SQL.
 type whole struct {
 	ID    int64                          `db:"id"`

@@ -8,11 +8,13 @@ import (
 )
 
 // stands lists what old of a column set has, and for each whether the application has made something on new that stands for it: an index or a constraint with the
-// name of the twin, of the same kind, which is not judged further.
+// name of the twin, of the same kind, unique where old's is, which is not judged further.
 func stands(d pair.Definition, indexes []index, constraints []constraint) []Twin {
 	there := map[string]bool{} // by kind and name
+	unique := map[string]bool{}
 	for _, x := range indexes {
 		there["index "+x.Name] = x.Valid
+		unique[x.Name] = x.Unique
 		there["unique constraint "+x.Name] = x.Valid && x.Constraint == "u"
 	}
 	for _, k := range constraints {
@@ -30,7 +32,7 @@ func stands(d pair.Definition, indexes []index, constraints []constraint) []Twin
 			w.Kind = "unique constraint"
 			w.Finish = []string{fmt.Sprintf("%s RENAME CONSTRAINT %s TO %s", alter, ident.Quote(w.Name), ident.Quote(x.Name))}
 		}
-		w.Ready = there[w.Kind+" "+w.Name]
+		w.Ready = there[w.Kind+" "+w.Name] && (unique[w.Name] || !x.Unique)
 		out = append(out, w)
 	}
 	for _, k := range constraints {

@@ -17,7 +17,7 @@ func TestStands(t *testing.T) {
 	db := pgtest.New(t)
 	db.MustExec(`CREATE TABLE places (id bigint PRIMARY KEY, lat int, lon int, place text,
 			CONSTRAINT uniq UNIQUE (lat, lon), CONSTRAINT positive CHECK (lat > 0));
-		CREATE INDEX plain ON places (lon);
+		CREATE INDEX plain ON places (lon); CREATE UNIQUE INDEX single ON places (lat);
 		GRANT SELECT (lat, lon), UPDATE (lat) ON places TO PUBLIC`)
 	d := pair.Definition{Table: ident.Table{Schema: "public", Name: "places"}, Key: []string{"id"}, Old: []string{"lat", "lon"}, New: []string{"place"},
 		Types: []string{"text"}, Stamp: "place_stamp"}
@@ -34,13 +34,14 @@ func TestStands(t *testing.T) {
 		}
 		return out
 	}
-	want := map[string]bool{"unique constraint uniq": false, "check positive": false, "index plain": false}
+	want := map[string]bool{"unique constraint uniq": false, "check positive": false, "index plain": false, "index single": false}
 	require.Equal(t, want, ready())
 	for _, name := range []string{"uniq", "plain"} {
 		db.MustExec(`CREATE UNIQUE INDEX ` + catalog.TwinName(d, name) + ` ON places (place)`)
 	}
+	db.MustExec(`CREATE INDEX ` + catalog.TwinName(d, "single") + ` ON places (place)`)
 	want["index plain"] = true
-	require.Equal(t, want, ready(), "an index is no constraint")
+	require.Equal(t, want, ready(), "an index is no constraint, and one that is not unique no stand-in for one that is")
 	db.MustExec(`ALTER TABLE places ADD CONSTRAINT ` + catalog.TwinName(d, "uniq") + ` UNIQUE USING INDEX ` + catalog.TwinName(d, "uniq"))
 	db.MustExec(`ALTER TABLE places ADD CONSTRAINT ` + catalog.TwinName(d, "positive") + ` CHECK (place > '') NOT VALID`)
 	want["unique constraint uniq"] = true
