@@ -92,14 +92,6 @@ func (l *load) register(people *expand.Repository[Person]) trial.Operation[Perso
 	}
 }
 
-// judge says what is missing from the story.
-func (l *load) judge() error {
-	if l.refused.Load() == 0 {
-		return errors.New("no name was refused")
-	}
-	return nil
-}
-
 // Who goes around the repository, by application_name: the release of before, and a script that corrects single columns.
 const (
 	oldBinary = "old-binary"
