@@ -59,13 +59,14 @@ func (l *Load[V]) Start(ctx context.Context, operate Operation[V]) (stop func())
 				return
 			case <-ticker.C:
 			}
-			l.one(ctx, operate, n)
+			l.Once(ctx, operate, n)
 		}
 	}()
 	return func() { cancel(); <-ended }
 }
 
-func (l *Load[V]) one(ctx context.Context, operate Operation[V], n int64) {
+// Once makes one operation.
+func (l *Load[V]) Once(ctx context.Context, operate Operation[V], n int64) {
 	l.turn.RLock()
 	defer l.turn.RUnlock()
 	l.note(operate(ctx, n))
