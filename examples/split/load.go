@@ -123,12 +123,14 @@ func (l *load) half(db *sqlx.DB) trial.Operation[Person] {
 	return func(ctx context.Context, n int64) (int64, Person, error) {
 		p := l.Known(l.Pick(laneScript))
 		next := random(p.ID)
-		column, value := "lat", any(next.Place.V.Lat)
-		if n%2 == 0 || !p.Place.Valid { // with one half there is no place yet
-			column, value = "last_name", next.LastName
+		column, value := "last_name", any(next.LastName)
+		switch {
+		case n%3 == 1 && p.Place.Valid: // who has no place would have half a one
+			column, value, p.Place.V.Lat = "lat", next.Place.V.Lat, next.Place.V.Lat
+		case n%3 == 2 && p.Place.Valid:
+			column, value, p.Place.V.Lon = "lon", next.Place.V.Lon, next.Place.V.Lon
+		default:
 			p.LastName = next.LastName
-		} else {
-			p.Place.V.Lat = next.Place.V.Lat
 		}
 		_, err := db.ExecContext(ctx, `UPDATE people SET `+column+` = $1 WHERE id = $2`, value, p.ID)
 		return p.ID, p, err

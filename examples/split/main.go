@@ -1,6 +1,6 @@
 // Command split changes two things of one live table at once, each in its own migration and at its own pace: people.full_name is split into
 // first_name and last_name, and lat and lon are merged into place, a point. Meanwhile a directory reads and writes people, an old binary writes full_name, lat
-// and lon, and a script writes now lat alone, now last_name alone.
+// and lon, and a script writes now lat alone, now lon, now last_name.
 //
 //	go run ./examples/split
 //
