@@ -63,11 +63,7 @@ func (o *operator) copyRows(ctx context.Context) error {
 
 // mend is a human's work: the library does not guess what a price of NaN should be. Until it is done the gate to Switch stays closed.
 func (o *operator) mend(ctx context.Context) error {
-	var bad []struct {
-		ID    int64  `db:"id"`
-		Error string `db:"error"`
-	}
-	err := o.db.SelectContext(ctx, &bad, `SELECT key[1]::bigint AS id, error FROM tandem.bad_row WHERE migration = $1 ORDER BY id`, PriceCents.Name())
+	bad, err := trial.BadRows(ctx, o.db, PriceCents.Name())
 	if err != nil {
 		return err
 	}

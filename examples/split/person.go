@@ -73,7 +73,9 @@ func (p *Point) Scan(src any) error {
 }
 
 // Value implements driver.Valuer.
-func (p Point) Value() (driver.Value, error) { return fmt.Sprintf("(%v,%v)", p.Lat, p.Lon), nil }
+func (p Point) Value() (driver.Value, error) { //nolint:unparam // the interface has an error
+	return fmt.Sprintf("(%v,%v)", p.Lat, p.Lon), nil
+}
 
 // Person is the model in its final shape; the fields of a set stand side by side.
 type Person struct {

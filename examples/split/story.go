@@ -99,11 +99,7 @@ func (o *operator) copyNames(ctx context.Context) error {
 
 // mend is a human's work: the library does not guess which part of a name may go.
 func (o *operator) mend(ctx context.Context) error {
-	var bad []struct {
-		ID    int64  `db:"id"`
-		Error string `db:"error"`
-	}
-	err := o.db.SelectContext(ctx, &bad, `SELECT key[1]::bigint AS id, error FROM tandem.bad_row WHERE migration = $1 ORDER BY id`, Names.Name())
+	bad, err := trial.BadRows(ctx, o.db, Names.Name())
 	if err != nil {
 		return err
 	}

@@ -49,6 +49,18 @@ func Status(ctx context.Context, db *sqlx.DB, gates switchover.Options, say func
 	return err
 }
 
+// BadRow is a row whose value does not convert, and why.
+type BadRow struct {
+	ID    int64  `db:"id"`
+	Error string `db:"error"`
+}
+
+// BadRows are those of a migration that the backfill has set aside.
+func BadRows(ctx context.Context, db *sqlx.DB, migration string) (bad []BadRow, err error) {
+	err = db.SelectContext(ctx, &bad, `SELECT key[1]::bigint AS id, error FROM tandem.bad_row WHERE migration = $1 ORDER BY id`, migration)
+	return bad, err
+}
+
 // Prove compares the table when all is over; a test has then spoilt it.
 func (s *Stage) Prove(ctx context.Context, db *sqlx.DB, compare func(context.Context) error) error {
 	if s.spoil != "" {
