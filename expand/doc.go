@@ -44,6 +44,11 @@
 //
 // A collation that calls two strings equal does not make them one. Package expand/expandtest finds what a pair lacks.
 //
+// # What Plan tries
+//
+// A conversion depends on its row's value alone. Plan asks PostgreSQL what an expression calls and refuses, with ErrConversion, one that depends on the time, on
+// chance, on other rows or on the session's settings, as timestamptz::date does and ({a} AT TIME ZONE 'Europe/Berlin')::date does not.
+//
 // # Values that do not fit
 //
 // What the server does not take is an error of the statement with its SQLSTATE: a NUL byte in text 22021, a number out of range 22003,

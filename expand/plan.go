@@ -34,13 +34,16 @@ var (
 	ErrRefused  = catalog.ErrRefused  // a kind of table or column that no migration works on
 	ErrType     = errors.New("the new column exists and is not what the pair needs")
 	ErrPhase    = errors.New("not in this phase")
+
+	// ErrConversion: a conversion depends on more than the row's value.
+	ErrConversion = errors.New("the conversion cannot be relied on")
 )
 
 // Plan returns what Apply would do: one transaction that adds the new and the stamp column and the guard, or nothing when they are there or the migration
 // is complete. It leaves nothing behind, but needs a connection that may write: to learn how PostgreSQL spells Spec.Type it makes a temporary
 // table and rolls back. Of a pair without Backward Step.Why says what that closes off,
 // of a column set which indexes and constraints of old have no twins by themselves. A new column that is there already must be empty, for which it reads the table once.
-// Errors: ErrNoTable, ErrNoColumn, ErrKey, ErrRefused, ErrType, ErrRedeclare, ErrOverlap, or a conversion that PostgreSQL cannot parse.
+// Errors: ErrNoTable, ErrNoColumn, ErrKey, ErrRefused, ErrType, ErrRedeclare, ErrOverlap, ErrConversion, or a conversion that PostgreSQL cannot parse.
 func Plan(ctx context.Context, db *sqlx.DB, p Any) ([]Step, error) {
 	if err := p.Err(); err != nil {
 		return nil, err
@@ -143,6 +146,11 @@ func plan(ctx context.Context, db *sqlx.DB, d pair.Definition) ([]Step, error) {
 	}
 	if err := errors.Join(checkForward(ctx, db, d), checkBackward(ctx, db, t, d), refuseDomain(ctx, db, t, d)); err != nil {
 		return nil, err
+	}
+	if m == nil { // once it runs, nothing may keep a lost guard from coming back
+		if err := checkPure(ctx, db, t, d); err != nil {
+			return nil, err
+		}
 	}
 	return planStep(ctx, db, t, d, m)
 }
