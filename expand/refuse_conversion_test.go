@@ -1,8 +1,14 @@
 package expand_test
 
 import (
+	"database/sql"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 	"github.com/stretchr/testify/require"
@@ -16,6 +22,17 @@ func form(typeSQL, forward, backward string) expand.Any {
 	same := func(v *string) (*string, error) { return v, nil }
 	return expand.Convert(expand.Spec[*string, *string]{Table: "notes", Old: "body", New: "text", Type: typeSQL, Forward: same, Backward: same,
 		ForwardSQL: forward, BackwardSQL: backward, Equal: func(_, _ *string) bool { return true }})
+}
+
+// inGo is a conversion of notes.body to notes.text in Go.
+func inGo[O, N any](typeSQL string, forward func(O) (N, error), backward func(N) (O, error)) expand.Any {
+	return expand.Convert(expand.Spec[O, N]{Table: "notes", Old: "body", New: "text", Type: typeSQL, Forward: forward, Backward: backward})
+}
+
+// inBoth is inGo with SQL.
+func inBoth[O, N any](typeSQL string, forward func(O) (N, error), backward func(N) (O, error), forwardSQL, backwardSQL string) expand.Any {
+	return expand.Convert(expand.Spec[O, N]{Table: "notes", Old: "body", New: "text", Type: typeSQL, Forward: forward, Backward: backward,
+		ForwardSQL: forwardSQL, BackwardSQL: backwardSQL})
 }
 
 // refused wants Plan and Apply to refuse the pair, and nothing to have changed.
@@ -112,4 +129,168 @@ func TestPlanRefusesWhatDependsOnMore(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What a function is marked as may be wrong: then the rows show it.
+func TestPlanFindsWronglyMarkedFunctions(t *testing.T) {
+	t.Parallel()
+	db := notes(t, "timestamptz", `'2024-01-01 12:00+00'`)
+	db.MustExec(`CREATE FUNCTION day(timestamptz) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT to_char($1, ''YYYY-MM-DD HH24:MI'')';
+		CREATE FUNCTION lucky(timestamptz) RETURNS text LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN random()::text; END'`)
+	refused(t, db, form("text", "public.day({body})", ""), "key {1}", "TimeZone")
+	refused(t, db, form("text", "public.lucky({body})", ""), "key {1}", "another value")
+	db = notes(t, "bytea", `'\x00ff'`)
+	refused(t, db, form("text", "{body}::text", ""), `SQL makes \x00ff`)
+}
+
+// Each pair is tried on the rows that are there.
+func TestPlanTriesTheConversion(t *testing.T) {
+	t.Parallel()
+	cents := func(v float64) (int64, error) { return int64(math.Round(v * 100)), nil }
+	price := func(n int64) (float64, error) { return float64(n) / 100, nil }
+	cut := func(v string) (string, error) { return v[:min(len(v), 3)], nil }
+	same := func(v string) (string, error) { return v, nil }
+	number := func(v string) (int64, error) { return strconv.ParseInt(v, 10, 64) }
+	digits := func(n int64) (string, error) { return strconv.FormatInt(n, 10), nil }
+
+	t.Run("forms disagree", func(t *testing.T) {
+		t.Parallel()
+		db := notes(t, "float8", "1.1", "0.125")
+		refused(t, db, inBoth("bigint", cents, price, "round({body} * 100)", "{text} / 100.0"), "key {2}, old 0.125", "Go makes 13, SQL makes 12")
+		told(t, db, inBoth("bigint", cents, price, "floor({body} * 100 + 0.5)", "{text} / 100.0"), "of 2 sampled rows 1 come back from new as another old value",
+			"key {2}, old 0.125: new 13, back 0.13")
+	})
+	t.Run("Go refuses what SQL takes", func(t *testing.T) {
+		t.Parallel()
+		db := notes(t, "text", "'1'", "' 2'")
+		refused(t, db, inBoth("bigint", number, digits, "{body}::bigint", "{text}::text"), "key {2}", "Go refuses it", `parsing " 2"`, "SQL makes 2")
+	})
+	t.Run("SQL refuses what Go takes", func(t *testing.T) {
+		t.Parallel()
+		db := notes(t, "text", "'1'", "'1_0'")
+		base0 := func(v string) (int64, error) { return strconv.ParseInt(v, 0, 64) }
+		refused(t, db, inBoth("bigint", base0, digits, "{body}::bigint", "{text}::text"), "key {2}", "Go makes 10, SQL refuses it", "invalid input syntax")
+	})
+	t.Run("neither takes it", func(t *testing.T) {
+		t.Parallel()
+		db := notes(t, "text", "'1'", "'x'", "'y'")
+		told(t, db, inBoth("bigint", number, digits, "{body}::bigint", "{text}::text"), "of 3 sampled rows 2 do not convert", "bad rows (key {2}, old x: ")
+		told(t, db, inGo("bigint", number, digits), "of 3 sampled rows 2 do not convert")
+	})
+	t.Run("new does not take it", func(t *testing.T) {
+		t.Parallel()
+		db := notes(t, "text", "'abcd'", "'abcdefgh'")
+		told(t, db, inGo("varchar(4)", same, same), "1 do not convert", "value too long")
+		told(t, db, inBoth("varchar(4)", same, same, "{body}", "{text}"), "1 do not convert", "value too long")
+	})
+	t.Run("lossy", func(t *testing.T) {
+		t.Parallel()
+		db := notes(t, "text", "'abc'", "'Abcd'")
+		upper := func(v string) (string, error) { return strings.ToUpper(v), nil }
+		twice := func(v string) (string, error) { return v + v, nil }
+		refused(t, db, inGo("text", twice, same), expand.ErrLossy.Error(), "forward makes abcabc, and the way back is none")
+		refused(t, db, inBoth("text", twice, func(v string) (string, error) { return v[:len(v)/2], nil }, "{body} || {body}", "{text}"), "backward abcabc of that")
+		refused(t, db, inBoth("text", cut, same, "left({body}, 3)", "nullif({text}, 'Abc')"), "key {2}", "backward NULL of that")
+		told(t, db, inGo("text", upper, same), "of 2 sampled rows 2 come back from new as another old value (key {1}, old abc: new ABC, back ABC)")
+		told(t, db, inBoth("text", cut, same, "left({body}, 3)", "{text}"), "of 2 sampled rows 1 come back", "back Abc")
+	})
+	t.Run("no way back", func(t *testing.T) {
+		t.Parallel()
+		db := notes(t, "text", "'a'")
+		told(t, db, inGo("text", cut, nil))
+		refused(t, db, inGo("text", cut, func(string) (string, error) { panic("no") }), "the conversion panicked: no")
+		refused(t, db, inBoth("text", cut, same, "left({body}, 3)", "({text}::int)::text"), "backward of that is refused", "invalid input syntax")
+	})
+	t.Run("Go depends on time and chance", func(t *testing.T) {
+		t.Parallel()
+		db := notes(t, "text", "'a'")
+		refused(t, db, inGo("bigint", func(string) (int64, error) { return time.Now().UnixNano(), nil }, nil), "forward must depend on its argument alone")
+		refused(t, db, inGo("bigint", func(string) (int64, error) { return rand.Int64(), nil }, nil), "once more another value")
+		told(t, db, inGo("bigint", func(string) (int64, error) { panic("no such name") }, nil), "1 do not convert", "the conversion panicked: no such name")
+	})
+	t.Run("Go writes what PostgreSQL stores otherwise", func(t *testing.T) {
+		t.Parallel()
+		db := notes(t, "text", "'1'")
+		refused(t, db, inGo("numeric(10,2)", same, same), "stored as 1.00", "declare Equal")
+	})
+	t.Run("NULL", func(t *testing.T) {
+		t.Parallel()
+		db := notes(t, "text", "'1'", "NULL", "NULL")
+		for _, p := range []expand.Any{inGo("bigint", number, digits), inBoth("bigint", number, digits, "{body}::bigint", "{text}::text"), expand.Rename[string]("notes", "body", "text")} {
+			told(t, db, p, "of 3 sampled rows 2 are NULL", "declare it with *T or sql.Null[T]")
+		}
+		told(t, db, expand.Rename[*string]("notes", "body", "text"))
+		some := func(v sql.Null[string]) (sql.Null[string], error) { return v, nil }
+		told(t, db, inBoth("text", some, some, "{body}", "{text}"))
+		fill := func(v *string) (string, error) {
+			if v == nil {
+				return "", nil
+			}
+			return *v, nil
+		}
+		refused(t, db, inBoth("text", fill, func(v string) (*string, error) { return &v, nil }, "{body}", "{text}"), "old NULL", "Go makes , SQL makes NULL")
+	})
+	t.Run("another Go type", func(t *testing.T) {
+		t.Parallel()
+		db := notes(t, "text", "'one'", "NULL", "'two'")
+		refused(t, db, expand.Rename[*int64]("notes", "body", "text"), "of 3 rows none can be read", "another Go type")
+		refused(t, db, inGo("bigint", func(v int64) (int64, error) { return v, nil }, nil), "none can be read")
+		db.MustExec(`INSERT INTO notes (body) VALUES ('3')`)
+		told(t, db, expand.Rename[*int64]("notes", "body", "text"), "of 4 sampled rows 2 cannot be read into the pair's Go type", "key {1}, old one")
+		refused(t, notes(t, "text", "'x'"), inBoth("text", func(string) (int64, error) { return 0, nil }, nil, "{body}", ""), "forward makes x", "does not take it")
+	})
+}
+
+// The sample is bounded, and has the ends of the column where an index finds them.
+func TestSampleOfABigTable(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	db.MustExec(`CREATE TABLE notes (a int, b text, body int, pad text, PRIMARY KEY (a, b)); CREATE INDEX ON notes (body);
+		INSERT INTO notes SELECT i / 7, 'key ' || i % 7, i, repeat('x', 200) FROM generate_series(1, 30000) i; INSERT INTO notes VALUES (-1, 'null', NULL, '')`)
+	seen := map[int]bool{}
+	nulls := 0
+	p := expand.Convert(expand.Spec[*int, *int]{Table: "notes", Key: []string{"a", "b"}, Old: "body", New: "text", Type: "int", Forward: func(v *int) (*int, error) {
+		if v == nil {
+			nulls++
+			return nil, nil //nolint:nilnil // NULL becomes NULL
+		}
+		seen[*v] = true
+		return v, nil
+	}})
+	told(t, db, p)
+	require.Positive(t, nulls)
+	require.True(t, seen[1] && seen[30000])
+	require.Greater(t, len(seen), 800)
+	require.LessOrEqual(t, len(seen), 1002)
+	spread := map[int]bool{}
+	for v := range seen {
+		spread[v/3000] = true
+	}
+	require.Len(t, spread, 11)
+
+	parts := pgtest.New(t)
+	parts.MustExec(`CREATE TABLE notes (a int, b text, body int, PRIMARY KEY (a, b)) PARTITION BY HASH (a)`)
+	for i := range 3 {
+		parts.MustExec(fmt.Sprintf(`CREATE TABLE notes_%d PARTITION OF notes FOR VALUES WITH (MODULUS 3, REMAINDER %d)`, i, i))
+	}
+	parts.MustExec(`INSERT INTO notes SELECT i, '', i FROM generate_series(1, 30000) i`)
+	clear(seen)
+	told(t, parts, p)
+	require.Greater(t, len(seen), 800)
+}
+
+// Once a migration runs, a conversion that has turned out wrong does not keep a lost guard from coming back.
+func TestWrongConversionKeepsItsGuard(t *testing.T) {
+	t.Parallel()
+	db := notes(t, "text")
+	same := func(v string) (string, error) { return v, nil }
+	p := inBoth("text", same, same, "upper({body})", "{text}")
+	require.NoError(t, expand.Apply(t.Context(), db, p, expand.Options{}))
+	db.MustExec(`INSERT INTO notes (body) VALUES ('a'); DROP TRIGGER zz_tandem_text_update ON notes`)
+	steps, err := expand.Plan(t.Context(), db, p)
+	require.NoError(t, err)
+	require.Len(t, steps, 1)
+	require.NoError(t, expand.Apply(t.Context(), db, p, expand.Options{}))
+	require.NoError(t, expand.Undo(t.Context(), db, p, expand.Options{}))
+	refused(t, db, p, "Go makes a, SQL makes A")
 }
