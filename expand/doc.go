@@ -88,11 +88,16 @@
 //
 // # One way
 //
-// A pair without Backward, such as a password that becomes a hash, cannot be written by the wrappers up to Switch, because they would have to write old as
-// well: ErrNoBackward, and nothing is written. What is possible: other columns are written by UpdateColumns; the pair is written by statements that name old only,
-// as before, which the guard brings into step, at once with ForwardSQL, else by backfill.Sweep (they count as strays, so waive that gate); reads are right in
-// every phase. Filters by a new value work once new is read. From Contract on the wrappers write new, and there is no way back: Contract's rows have no old.
-// Plan says so in Step.Why.
+// A pair without Backward, such as a password that becomes a hash, is written by its old values. The repository has new values only, so up to Switch it cannot write
+// the pair, because it would have to write old as well: ErrNoBackward, and nothing is written. Other columns it writes by UpdateColumns, and what it reads is right in every phase.
+// The pair itself is written, and filtered by, with SQL written by hand, in every phase alike:
+//
+//	v, err := p.ValueFromOld(password) // old as it is, new by forward, as the phase has it
+//	_, err = sqlx.NamedExecContext(ctx, db, `UPDATE accounts SET `+p.Set()+` WHERE id = :id`, account{id, v})
+//	arg, err := p.ArgFromOld(password) // SELECT ... WHERE `+p.Column("")+` = $1
+//
+// Statements that name old only, as before, work too: the guard brings them into step, at once with ForwardSQL, else by backfill.Sweep, but they count as strays. From Contract on the
+// repository writes new, and there is no way back: Contract's rows have no old. Plan says so in Step.Why.
 //
 // # SQL written by hand
 //
