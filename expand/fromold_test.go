@@ -49,6 +49,7 @@ func TestFromOldInEveryPhase(t *testing.T) {
 				write := func(p *expand.Pinned[string, string], query, password string) {
 					v, err := p.ValueFromOld(password)
 					require.NoError(t, err)
+					require.Equal(t, ph.WritesOld(), v.Old != expand.Cell[string]{}) // no password where none is stored
 					_, err = sqlx.NamedExecContext(b.ctx, b.db, query, account{id, v})
 					require.NoError(t, err)
 				}
