@@ -133,7 +133,7 @@ func (k *task) element(column int, target any) any {
 	if v := reflect.ValueOf(target); v.Kind() == reflect.Slice && v.IsNil() {
 		target = nil // NULL: in an array a nil []byte would be ''
 	}
-	if raw, ok := target.([]byte); ok && k.casts[column] == "bytea" {
+	if raw, ok := target.([]byte); ok && k.bytes[column] {
 		target = `\x` + hex.EncodeToString(raw) // an array element is text
 	}
 	return target

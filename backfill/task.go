@@ -18,6 +18,7 @@ type task struct {
 	source []string
 	target []string
 	casts  []string // types of the target columns, without modifier
+	bytes  []bool   // which target columns are bytea, or a domain of it
 
 	columnTypes map[string]string // of every column of the table
 	todo        string            // which rows: a predicate on t
@@ -59,6 +60,7 @@ func newTask(t *catalog.Table, p expand.Any, reverse bool, stampPhase phase.Phas
 			return nil, fmt.Errorf("%s: column %s is not there: run expand.Apply", p.Name(), ident.Quote(name))
 		}
 		k.casts = append(k.casts, c.Base)
+		k.bytes = append(k.bytes, c.Bytes)
 	}
 	return k, nil
 }

@@ -28,6 +28,9 @@ type sample struct {
 // checkSample lets Go and PostgreSQL convert a sample of the rows. It returns what the operator should know before the start, such as how many would become bad
 // rows; ErrConversion where the two forms disagree.
 func checkSample(ctx context.Context, db *sqlx.DB, t *catalog.Table, p Any) (says string, err error) {
+	if p.Definition().IsSet() {
+		return checkSetSample(ctx, db, t, p)
+	}
 	s := &sample{t: t, d: p.Definition(), c: p.Conversion(), have: "tandem_go"}
 	s.old, s.new = ident.Quote(s.d.Old[0]), ident.Quote(s.d.New[0])
 	if s.d.HasForward() {

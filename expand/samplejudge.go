@@ -126,7 +126,7 @@ func (s *sample) convert(ctx context.Context, from string, typ sampleType) (*mad
 		if o.err = o.value.err; o.err != nil {
 			continue
 		}
-		o.err = m.add(o.n, func() (any, error) { return s.c.Forward(o.value.to) })
+		o.err = m.add(o.n, func() ([]any, error) { return s.c.Forward(o.value.to) })
 	}
 	return m, rows.Err()
 }
@@ -153,7 +153,7 @@ func (s *sample) judge(ctx context.Context, typ sampleType) (*made, error) {
 		if o.err != nil || s.c.Backward == nil {
 			continue
 		}
-		if err := back.add(o.n, func() (any, error) { return s.c.Backward(o.have.to) }); err != nil {
+		if err := back.add(o.n, func() ([]any, error) { return s.c.Backward(o.have.to) }); err != nil {
 			return nil, fmt.Errorf("%s: %w: forward makes %s, and the way back is none: %w", o.at(), ErrConversion, o.new, err)
 		}
 	}

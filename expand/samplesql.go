@@ -65,10 +65,11 @@ type made struct {
 }
 
 // add takes what a conversion makes of a row, or returns why there is nothing to take.
-func (m *made) add(n int64, convert func() (any, error)) error {
-	v, err := unpanicked(convert)
+func (m *made) add(n int64, convert func() ([]any, error)) error {
+	var v any
+	list, err := unpanicked(convert)
 	if err == nil {
-		v, err = element(v, m.typ)
+		v, err = element(list[0], m.typ)
 	}
 	if err == nil {
 		m.rows, m.values = append(m.rows, n), append(m.values, v)

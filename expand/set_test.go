@@ -107,14 +107,14 @@ func TestSetsInEveryPhase(t *testing.T) {
 			return nil
 		}))
 		if ph == switchover.Contract {
-			require.NotZero(t, count(t, b, `SELECT count(*) FROM people WHERE full_name IS NULL AND lat IS NULL AND place IS NOT NULL`), "Contract writes new alone")
-			require.NotZero(t, count(t, b, `SELECT count(*) FROM people WHERE full_name = first_name || ' ' || last_name AND place[0] = lat AND place[1] = lon`))
+			require.NotZero(t, countOf(t, b, `SELECT count(*) FROM people WHERE full_name IS NULL AND lat IS NULL AND place IS NOT NULL`), "Contract writes new alone")
+			require.NotZero(t, countOf(t, b, `SELECT count(*) FROM people WHERE full_name = first_name || ' ' || last_name AND place[0] = lat AND place[1] = lon`))
 		}
 		if ph == switchover.Start {
-			strays = count(t, b, `SELECT count(*) FROM tandem.stray`) // only the writes of Start go around the guard
+			strays = countOf(t, b, `SELECT count(*) FROM tandem.stray`) // only the writes of Start go around the guard
 		}
 	}
-	require.Equal(t, strays, count(t, b, `SELECT count(*) FROM tandem.stray`))
+	require.Equal(t, strays, countOf(t, b, `SELECT count(*) FROM tandem.stray`))
 }
 
 func poets(ctx context.Context, t *testing.T, r *expand.Repository[poet], f *expand.Repository[flat], first string) {
@@ -167,7 +167,7 @@ func poets(ctx context.Context, t *testing.T, r *expand.Repository[poet], f *exp
 	}
 }
 
-func count(t *testing.T, b *bed, query string) (n int) {
+func countOf(t *testing.T, b *bed, query string) (n int) {
 	t.Helper()
 	require.NoError(t, b.db.Get(&n, query))
 	return n
@@ -226,10 +226,10 @@ func TestHalfOfUnstampedRow(t *testing.T) {
 				require.ErrorContains(t, err, "would lose a value")
 			}
 			b.db.MustExec(`UPDATE people SET first_name = 'Augusta', last_name = 'Lovelace' WHERE id = 2`)
-			require.Equal(t, 1, count(t, b, `SELECT count(*) FROM people WHERE full_name = 'Augusta Lovelace' AND first_name = 'Augusta' AND last_name = 'Lovelace'`))
+			require.Equal(t, 1, countOf(t, b, `SELECT count(*) FROM people WHERE full_name = 'Augusta Lovelace' AND first_name = 'Augusta' AND last_name = 'Lovelace'`))
 			if form == "sql" { // a mononym has no other half
 				b.db.MustExec(`UPDATE people SET first_name = 'Sonny' WHERE id = 3`)
-				require.Equal(t, 1, count(t, b, `SELECT count(*) FROM people WHERE full_name = 'Sonny' AND first_name = 'Sonny' AND last_name IS NULL`))
+				require.Equal(t, 1, countOf(t, b, `SELECT count(*) FROM people WHERE full_name = 'Sonny' AND first_name = 'Sonny' AND last_name IS NULL`))
 			}
 		})
 	}
