@@ -92,12 +92,17 @@ func (k *task) readBatch(ctx context.Context, q sqlx.QueryerContext, text string
 			add(b.keys, key)
 			continue
 		}
+		var read legible
 		texts, source := make([]*string, len(k.source)), k.scan()
 		for i := range texts {
 			to = append(to, &texts[i])
 		}
-		if err := rows.Scan(append(to, k.columns(source)...)...); err != nil {
+		if err := rows.Scan(append(to, read.columns(k.columns(source))...)...); err != nil {
 			return nil, err
+		}
+		if read.err != nil {
+			b.bad = append(b.bad, badRow{key, read.err})
+			continue
 		}
 		b.add(k, key, texts, source)
 	}

@@ -193,8 +193,9 @@ func (v *verifier) compareInGo(ctx context.Context, pos state.Position) (rows, d
 		var key pq.StringArray
 		var stamp sql.NullInt64
 		was, is := v.conversion.ScanOld(), v.conversion.ScanNew()
-		to := append([]any{&key, &stamp}, v.conversion.Old(was)...)
-		if err := found.Scan(append(to, v.conversion.New(is)...)...); err != nil {
+		var read legible
+		to := append([]any{&key, &stamp}, read.columns(v.conversion.Old(was))...)
+		if err := found.Scan(append(to, read.columns(v.conversion.New(is))...)...); err != nil {
 			return 0, 0, nil, err
 		}
 		rows++
@@ -202,7 +203,7 @@ func (v *verifier) compareInGo(ctx context.Context, pos state.Position) (rows, d
 			continue
 		}
 		same := false
-		if stamp.Valid {
+		if stamp.Valid && read.err == nil {
 			same, err = safely(func() (bool, error) { return v.conversion.Equal(was, is) })
 		}
 		if !same || err != nil { // a value that does not convert is a difference like any other
