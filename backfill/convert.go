@@ -166,6 +166,9 @@ func (k *task) writeBack(ctx context.Context, tx *sqlx.Tx, b *batch) (int64, err
 		if k.exprs != nil {
 			text = k.updateKeysSQL()
 		} else {
+			if size := b.size(); size > maxMessage {
+				return 0, errTooLarge{size}
+			}
 			text = k.writeBackSQL()
 			for _, column := range b.sources {
 				args = append(args, pq.Array(column))

@@ -21,6 +21,7 @@ const (
 	samplePages = 128
 	sampleBytes = 8 << 20
 	sampleTime  = 30 * time.Second // for one statement
+	maxElement  = 64 << 20         // of what Go makes, so that all of it fits a message of 1 GB
 )
 
 // sizeSQL is the number of pages, and whether an index finds NULLs, the smallest and the largest value.
@@ -162,7 +163,10 @@ func element(v any, typ sampleType) (any, error) {
 		}
 		text, ok = string(raw), true
 	}
-	if ok && (!utf8.ValidString(text) || strings.ContainsRune(text, 0)) {
+	switch {
+	case ok && len(text) > maxElement:
+		return nil, fmt.Errorf("it makes %d bytes, more than the sample takes", len(text))
+	case ok && (!utf8.ValidString(text) || strings.ContainsRune(text, 0)):
 		return nil, fmt.Errorf("%q is no text that PostgreSQL stores", text)
 	}
 	return v, nil
