@@ -50,7 +50,7 @@
 // chance, on other rows or on the session's settings, as timestamptz::date does and ({a} AT TIME ZONE 'Europe/Berlin')::date does not. Then it converts a sample of the rows, in Go and
 // in SQL, and back, and refuses where the two disagree, where forward makes another value the second time, or where the way back does not lead to the same new value:
 //
-//	plan items.price_cents: sample of the rows: key {36}, old 0.125: the conversion cannot be relied on: Go makes 13, SQL makes 12
+//	plan items.price_cents: sample of the rows: key {36}, old 0.125: the conversion cannot be relied on: while Go makes 13, SQL makes 12
 //
 // A row that neither form converts is a bad row. Plan counts those, so that you know before you start:
 //

@@ -131,7 +131,7 @@ func TestFromOldInATransaction(t *testing.T) {
 		_, err := p.Value("no password")
 		require.ErrorIs(t, err, expand.ErrNoBackward)
 		arg, err := p.ArgFromOld("")
-		require.Equal(t, "", arg)
+		require.Empty(t, arg)
 		return err
 	}))
 	b.set(switchover.Switch)

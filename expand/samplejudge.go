@@ -167,11 +167,11 @@ func (s *sample) verdict(o *outcome) error {
 	}
 	switch inSQL := s.d.HasForward(); {
 	case o.err != nil && inSQL && o.newRefused == "" && !errors.Is(o.err, ErrNull) && !errors.Is(o.err, errIllegible):
-		return fmt.Errorf("Go refuses it (%w), SQL makes %s", o.err, o.new)
+		return fmt.Errorf("while Go refuses it (%w), SQL makes %s", o.err, o.new)
 	case s.note(o, o.err):
 		return nil
 	case o.newRefused != "":
-		return fmt.Errorf("Go makes %s, SQL refuses it (%s)", o.byGo, o.newRefused)
+		return fmt.Errorf("while Go makes %s, SQL refuses it (%s)", o.byGo, o.newRefused)
 	case o.moved:
 		return fmt.Errorf("SQL makes %s, and another value where TimeZone, DateStyle or another setting is different", o.new)
 	case o.have.err != nil:
@@ -182,7 +182,7 @@ func (s *sample) verdict(o *outcome) error {
 	case same && err == nil:
 		return nil
 	case s.d.HasForward():
-		return errors.Join(fmt.Errorf("Go makes %s, SQL makes %s", o.byGo, o.new), err)
+		return errors.Join(fmt.Errorf("while Go makes %s, SQL makes %s", o.byGo, o.new), err)
 	}
 	return errors.Join(fmt.Errorf("forward makes what is stored as %s, and once more another value: declare Equal if they are the same, else forward must depend on its argument alone",
 		o.new), err)
