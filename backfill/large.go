@@ -18,15 +18,21 @@ func (e errTooLarge) Error() string {
 // size is the length of a batch's arrays as they are sent.
 func (b *batch) size() (n int) {
 	element := func(s string) { n += len(s) + strings.Count(s, `"`) + strings.Count(s, `\`) + len(`"",`) }
-	for i, source := range b.sources {
-		if source != nil {
-			element(*source)
+	for _, column := range b.sources {
+		for _, source := range column {
+			if source != nil {
+				element(*source)
+			}
 		}
-		switch v := b.targets[i].(type) {
-		case string:
-			element(v)
-		case []byte:
-			element(string(v))
+	}
+	for _, column := range b.targets {
+		for _, target := range column {
+			switch v := target.(type) {
+			case string:
+				element(v)
+			case []byte:
+				element(string(v))
+			}
 		}
 	}
 	for _, column := range b.keys {

@@ -155,7 +155,7 @@ func poets(ctx context.Context, t *testing.T, r *expand.Repository[poet], f *exp
 	require.Equal(t, []poet{ada}, list)
 	_, err = r.Select(ctx, `WHERE {last_name} = $1`, names.Arg(ada.name))
 	require.ErrorContains(t, err, "column set")
-	require.ErrorContains(t, must(r.Select(ctx, `WHERE {full_name} = $1`, "x")), "{full_name} is not")
+	require.ErrorContains(t, errOf(r.Select(ctx, `WHERE {full_name} = $1`, "x")), "{full_name} is not")
 	require.NoError(t, r.Delete(ctx, cher.ID))
 
 	// two words for a first name would come back as a first and a last name
@@ -173,7 +173,7 @@ func countOf(t *testing.T, b *bed, query string) (n int) {
 	return n
 }
 
-func must[T any](_ T, err error) error { return err }
+func errOf[T any](_ T, err error) error { return err }
 
 // Somebody who knows one side, or one half of it, leaves the rest right.
 func TestSetsAreRepairedWhole(t *testing.T) {
