@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-go/tandem/expand"
+	"github.com/tandem-go/tandem/internal/pgtest"
 	"github.com/tandem-go/tandem/switchover"
 )
 
@@ -357,4 +358,25 @@ func TestSetDeclarations(t *testing.T) {
 	}
 	_, err = expand.NewRepository[other](new(sqlx.DB), new(switchover.Member), names)
 	require.ErrorContains(t, err, "has type *string for column last_name, the model's field is sql.NullString")
+}
+
+// A set is tried on the table's rows before it begins: SQL against Go, and what would become a bad row.
+func TestSampleOfSet(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	db.MustExec(poetsSQL + `; INSERT INTO people (full_name, lat) SELECT 'Ada ' || i, i FROM generate_series(1, 5) i`)
+	wrong := expand.SetSpec[string, name]{Table: "people", Forward: split, Backward: join, Old: []expand.Column{{Name: "full_name"}},
+		New: []expand.Column{{Name: "first_name", Type: "text", SQL: `split_part({full_name}, ' ', 1)`}, {Name: "last_name", Type: "text", SQL: `upper(split_part({full_name}, ' ', 2)) || '!'`}}}
+	_, err := expand.Plan(t.Context(), db, expand.ConvertSet(wrong))
+	require.ErrorIs(t, err, expand.ErrConversion)
+	require.ErrorContains(t, err, "key {1}, old (\"Ada 1\"): ")
+	type full struct {
+		Lat float64 `db:"lat"`
+		Lon float64 `db:"lon"`
+	}
+	half := expand.SetSpec[full, string]{Table: "people", Forward: func(f full) (string, error) { return fmt.Sprint(f), nil },
+		Old: []expand.Column{{Name: "lat"}, {Name: "lon"}}, New: []expand.Column{{Name: "place", Type: "text"}}}
+	steps, err := expand.Plan(t.Context(), db, expand.ConvertSet(half))
+	require.NoError(t, err)
+	require.Contains(t, steps[0].Why, "of 5 sampled rows 5 are NULL, and the pair's Go type has no NULL")
 }
