@@ -1,0 +1,207 @@
+package guard_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tandem-go/tandem/internal/guard"
+	"github.com/tandem-go/tandem/internal/pg"
+)
+
+// act is what a transaction does to one user and its profile; $1 is the key, $2 a value of the transaction's own.
+type act struct {
+	name string
+	sql  string
+}
+
+var acts = []act{
+	{"old", `UPDATE users SET bio = $2 WHERE id = $1`},
+	{"new", `UPDATE profiles SET bio = $2 WHERE user_id = $1`},
+	{"avatar", `UPDATE profiles SET avatar = $2 WHERE user_id = $1`},
+	{"profile", `INSERT INTO profiles (user_id, avatar) VALUES ($1, $2)`},
+	{"upsert", `INSERT INTO profiles (user_id, bio) VALUES ($1, $2) ON CONFLICT (user_id) DO UPDATE SET bio = EXCLUDED.bio`},
+	{"less", `DELETE FROM profiles WHERE user_id = $1 AND $2 <> ''`},
+	{"gone", `DELETE FROM users WHERE id = $1 AND $2 <> ''`},
+	// as package backfill does it
+	{"copy", `INSERT INTO profiles AS p (user_id, bio, bio_stamp) SELECT id, bio, 50331649 FROM (SELECT id, bio FROM users WHERE id = $1 AND $2 <> '' FOR SHARE) x
+		ON CONFLICT (user_id) DO UPDATE SET bio = EXCLUDED.bio, bio_stamp = EXCLUDED.bio_stamp WHERE p.bio_stamp IS NULL`},
+}
+
+// writesOld are the acts after which old must have their value, if they have found a row.
+var writesOld = []string{"old", "new", "upsert"}
+
+// Each two transactions meet on one key: the second finds the first one's locks, or has a snapshot of before it. Whatever comes of it, a stamped row is in step, no write
+// that was committed last is lost, and who fails is told by an error that PostgreSQL has for it.
+func TestMoveRaces(t *testing.T) {
+	t.Parallel()
+	for _, level := range []sql.IsolationLevel{sql.LevelReadCommitted, sql.LevelRepeatableRead, sql.LevelSerializable} {
+		t.Run(level.String(), func(t *testing.T) {
+			t.Parallel()
+			b := newBed(t, profilesSQL+`; INSERT INTO users SELECT i, 'begun' FROM generate_series(101, 484) i`, move(), guard.Repair)
+			key := int64(100)
+			for _, begin := range []string{"none", "unstamped", "stamped"} {
+				for _, first := range acts {
+					for _, second := range acts {
+						for _, stale := range []bool{false, true} {
+							key++
+							d := duel{bed: b, level: level, key: key, begin: begin, first: first, second: second, stale: stale}
+							d.fight(t)
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+type duel struct {
+	bed
+	level         sql.IsolationLevel
+	key           int64
+	begin         string
+	first, second act
+	stale         bool
+}
+
+func (d duel) String() string {
+	return fmt.Sprintf("%s, %s then %s, stale %v", d.begin, d.first.name, d.second.name, d.stale)
+}
+
+func (d duel) open(t *testing.T) *sqlx.Tx {
+	t.Helper()
+	tx, err := d.db.BeginTxx(t.Context(), &sql.TxOptions{Isolation: d.level})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = tx.Rollback() })
+	_, err = tx.Exec(`SELECT set_config('deadlock_timeout', '50ms', true), count(*) FROM tandem.migration`) // takes the snapshot
+	require.NoError(t, err)
+	return tx
+}
+
+// outcome is what a transaction came to.
+type outcome struct {
+	rows int64
+	err  error
+}
+
+func (d duel) do(a act, tx *sqlx.Tx, commit bool) (o outcome) {
+	res, err := tx.Exec(a.sql, d.key, a.name)
+	if err != nil {
+		_ = tx.Rollback()
+		return outcome{err: err}
+	}
+	o.rows, _ = res.RowsAffected()
+	if commit {
+		o.err = tx.Commit()
+	}
+	return o
+}
+
+func (d duel) fight(t *testing.T) {
+	t.Helper()
+	if d.begin != "none" {
+		d.db.MustExec(`INSERT INTO profiles (user_id) VALUES ($1)`, d.key)
+	}
+	if d.begin == "unstamped" {
+		d.db.MustExec(`UPDATE profiles SET bio_stamp = NULL WHERE user_id = $1`, d.key)
+	}
+	one, two := d.open(t), d.open(t)
+	var first, second outcome
+	if d.stale {
+		first = d.do(d.first, one, true)
+		second = d.do(d.second, two, true)
+	} else {
+		first = d.do(d.first, one, false)
+		var pid int
+		require.NoError(t, two.Get(&pid, `SELECT pg_backend_pid()`))
+		done := make(chan outcome, 1)
+		go func() { done <- d.do(d.second, two, true) }()
+		over := d.waits(t, pid, done)
+		if first.err == nil {
+			first.err = one.Commit()
+		}
+		if over != nil {
+			second = *over
+		} else {
+			second = <-done
+		}
+	}
+	d.judge(t, first, second)
+}
+
+// waits returns when the session waits for a lock, or what its transaction came to without.
+func (d duel) waits(t *testing.T, pid int, done chan outcome) *outcome {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for {
+		select {
+		case o := <-done:
+			return &o
+		case <-ctx.Done():
+			require.Fail(t, "neither waits nor ends", d.String())
+		default:
+		}
+		var waiting bool
+		require.NoError(t, d.db.Get(&waiting, `SELECT EXISTS (SELECT FROM pg_locks WHERE pid = $1 AND NOT granted)`, pid))
+		if waiting {
+			return nil
+		}
+	}
+}
+
+func (d duel) judge(t *testing.T, first, second outcome) {
+	t.Helper()
+	for _, o := range []outcome{first, second} {
+		if o.err != nil {
+			allowed := []string{"23505", "23503"} // the profile is there, the user is not
+			if d.level != sql.LevelReadCommitted {
+				allowed = append(allowed, "40001")
+			}
+			// who comes by way of To has its row's lock already
+			if slices.ContainsFunc([]act{d.first, d.second}, func(a act) bool { return slices.Contains([]string{"new", "upsert", "less"}, a.name) }) {
+				allowed = append(allowed, "40P01")
+			}
+			if slices.ContainsFunc([]act{d.first, d.second}, func(a act) bool { return a.name == "gone" }) {
+				allowed = append(allowed, pg.WouldLose) // nobody to carry a value to
+			}
+			require.Contains(t, allowed, pg.SQLState(o.err), "%s: %v", d, o.err)
+		}
+	}
+	row := struct {
+		Old, New *string
+		Stamp    *int64
+		There    bool
+	}{}
+	err := d.db.Get(&row, `SELECT u.bio AS old, p.bio AS new, p.bio_stamp AS stamp, p.user_id IS NOT NULL AS there FROM users u LEFT JOIN profiles p ON p.user_id = u.id WHERE u.id = $1`, d.key)
+	gone := err != nil
+	if gone {
+		require.ErrorIs(t, err, sql.ErrNoRows)
+		require.True(t, strings.Contains(d.String(), "gone"), d)
+		return
+	}
+	if row.Stamp != nil {
+		require.Equal(t, row.Old, row.New, "%s: stamped and not in step", d)
+	}
+	want := "begun"
+	written := false
+	for _, w := range []struct {
+		act
+		outcome
+	}{{d.first, first}, {d.second, second}} {
+		if w.err == nil && w.rows > 0 && slices.Contains(writesOld, w.name) {
+			want, written = w.name, true
+		}
+	}
+	require.Equal(t, want, *row.Old, "%s: lost", d)
+	if written {
+		require.NotNil(t, row.Stamp, "%s: written and not stamped", d)
+	}
+}
