@@ -28,6 +28,7 @@ var acts = []act{
 	{"avatar", `UPDATE profiles SET avatar = $2 WHERE user_id = $1`},
 	{"profile", `INSERT INTO profiles (user_id, avatar) VALUES ($1, $2)`},
 	{"upsert", `INSERT INTO profiles (user_id, bio) VALUES ($1, $2) ON CONFLICT (user_id) DO UPDATE SET bio = EXCLUDED.bio`},
+	{"begun", `INSERT INTO profiles (user_id, bio, avatar) VALUES ($1, 'begun', $2)`}, // what old has already, unless somebody is faster
 	{"less", `DELETE FROM profiles WHERE user_id = $1 AND $2 <> ''`},
 	{"gone", `DELETE FROM users WHERE id = $1 AND $2 <> ''`},
 	// as package backfill does it
@@ -36,7 +37,7 @@ var acts = []act{
 }
 
 // writesOld are the acts after which old must have their value, if they have found a row.
-var writesOld = []string{"old", "new", "upsert"}
+var writesOld = []string{"old", "new", "upsert", "begun"}
 
 // Each two transactions meet on one key: the second finds the first one's locks, or has a snapshot of before it. Whatever comes of it, a stamped row is in step, no write
 // that was committed last is lost, and who fails is told by an error that PostgreSQL has for it.
@@ -45,7 +46,7 @@ func TestMoveRaces(t *testing.T) {
 	for _, level := range []sql.IsolationLevel{sql.LevelReadCommitted, sql.LevelRepeatableRead, sql.LevelSerializable} {
 		t.Run(level.String(), func(t *testing.T) {
 			t.Parallel()
-			b := newBed(t, profilesSQL+`; INSERT INTO users SELECT i, 'begun' FROM generate_series(101, 484) i`, move(), guard.Repair)
+			b := newBed(t, profilesSQL+`; INSERT INTO users SELECT i, 'begun' FROM generate_series(101, 586) i`, move(), guard.Repair)
 			key := int64(100)
 			for _, begin := range []string{"none", "unstamped", "stamped"} {
 				for _, first := range acts {
