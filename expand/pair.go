@@ -46,6 +46,9 @@ type Spec[O, N any] struct {
 	New   string   // the column that replaces it
 	Type  string   // SQL type of new; defaults to type and collation of old
 
+	To    string   // the table that new is in, if it is another than Table; see "Another table" in the package's text
+	ToKey []string // the columns of To that hold Key, in its order; defaults to Key
+
 	Forward  func(O) (N, error) // old value to new; must depend on its argument alone
 	Backward func(N) (O, error) // new value to old, such that forward leads back, else ErrLossy; without it phases that write old refuse to write
 
@@ -76,7 +79,17 @@ func Convert[O, N any](s Spec[O, N]) *Pair[O, N] {
 	if len(s.Key) == 0 {
 		s.Key = []string{"id"}
 	}
-	p.def = pair.Definition{Table: table, Key: s.Key, Old: []string{s.Old}, New: []string{s.New}, Stamp: pair.StampName(s.New)}
+	var to ident.Table
+	if s.To != "" {
+		if to, err = ident.ParseTable(s.To); err != nil {
+			p.err = fmt.Errorf("pair %s to %s: %w", s.Old, s.New, err)
+			return p
+		}
+		if len(s.ToKey) == 0 {
+			s.ToKey = s.Key
+		}
+	}
+	p.def = pair.Definition{Table: table, Key: s.Key, To: to, ToKey: s.ToKey, Old: []string{s.Old}, New: []string{s.New}, Stamp: pair.StampName(s.New)}
 	for _, f := range []struct {
 		text string
 		to   *[]string

@@ -83,7 +83,10 @@ func planTwins(ctx context.Context, db *sqlx.DB, d Definition) ([]Step, error) {
 			return nil, fmt.Errorf("unique constraint %s: %w: PostgreSQL cannot make one of an index on a partitioned table; ALTER TABLE %s ADD CONSTRAINT %s UNIQUE (...)",
 				ident.Quote(w.Of), ErrRefused, d.Table, ident.Quote(w.Name))
 		}
-		steps = append(steps, twinSteps(d, w)...)
+		steps = append(steps, twinSteps(d.There(), w)...)
+	}
+	if d.Moved() {
+		return append(steps, analyze(d)), nil
 	}
 	for i, old := range d.Old {
 		attributes, err := catalog.Attributes(ctx, db, t, old, d.New[min(i, len(d.New)-1)])
@@ -94,8 +97,12 @@ func planTwins(ctx context.Context, db *sqlx.DB, d Definition) ([]Step, error) {
 			steps = append(steps, Step{Name: "carry over comment, storage, statistics target and grants", Lock: attributesLock(attributes), SQL: attributes})
 		}
 	}
-	return append(steps, Step{Name: "analyze", Lock: "SHARE UPDATE EXCLUSIVE", Why: "the planner guesses 0.5 % of the rows for a column it knows nothing of",
-		SQL: []string{"ANALYZE " + d.Table.SQL() + " (" + ident.List("", d.New) + ")"}}), nil
+	return append(steps, analyze(d)), nil
+}
+
+func analyze(d Definition) Step {
+	return Step{Name: "analyze", Lock: "SHARE UPDATE EXCLUSIVE", Why: "the planner guesses 0.5 % of the rows for a column it knows nothing of",
+		SQL: []string{"ANALYZE " + d.There().Table.SQL() + " (" + ident.List("", d.New) + ")"}}
 }
 
 // attributesLock is the strongest lock of the statements: SET STORAGE and SET COMPRESSION take more than the others.
@@ -109,7 +116,7 @@ func attributesLock(statements []string) string {
 }
 
 func twinSteps(d Definition, w catalog.Twin) []Step {
-	if w.Ready {
+	if w.Ready || len(w.Create) == 0 {
 		return nil
 	}
 	name := fmt.Sprintf("%s %s for %s", w.Kind, ident.Quote(w.Name), ident.Quote(w.Of))

@@ -3,8 +3,10 @@ package pair
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/tandem-go/tandem/internal/ident"
+	"github.com/tandem-go/tandem/internal/phase"
 )
 
 // Moved tells whether new and the stamp are columns of another table than old.
@@ -17,6 +19,31 @@ func (d Definition) There() Definition {
 		d.To, d.ToKey = ident.Table{}, nil
 	}
 	return d
+}
+
+// Joined says that a row of To belongs to a row of Table; the arguments qualify their columns.
+func (d Definition) Joined(to, table string) string {
+	terms := make([]string, len(d.Key))
+	for i := range d.Key {
+		terms[i] = to + ident.Quote(d.ToKey[i]) + " = " + table + ident.Quote(d.Key[i])
+	}
+	return strings.Join(terms, " AND ")
+}
+
+// Unstamped says of a row of Table, called t, that only old is right: it has no stamp, or no row of To that has one.
+func (d Definition) Unstamped() string {
+	if !d.Moved() {
+		return "t." + ident.Quote(d.Stamp) + " IS NULL"
+	}
+	return "NOT EXISTS (SELECT FROM " + d.To.SQL() + " AS p WHERE " + d.Joined("p.", "t.") + " AND p." + ident.Quote(d.Stamp) + " IS NOT NULL)"
+}
+
+// Contracted says of a row of Table, called t, that only new is right: it was written in Contract.
+func (d Definition) Contracted() string {
+	if !d.Moved() {
+		return fmt.Sprintf("t.%s >= %d", ident.Quote(d.Stamp), phase.Contract.Floor())
+	}
+	return fmt.Sprintf("EXISTS (SELECT FROM %s AS p WHERE %s AND p.%s >= %d)", d.To.SQL(), d.Joined("p.", "t."), ident.Quote(d.Stamp), phase.Contract.Floor())
 }
 
 // Tables are those that the pair has columns in, in the order in which they are locked: the table of old, and that of new if it is another.
