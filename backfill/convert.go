@@ -145,6 +145,9 @@ func (k *task) writeBack(ctx context.Context, tx *sqlx.Tx, b *batch) (int64, err
 		var text string
 		if k.exprs != nil {
 			text = k.updateKeysSQL()
+			if err := runAll(ctx, tx, k.before(k.named()), args); err != nil {
+				return 0, err
+			}
 		} else {
 			text = k.writeBackSQL()
 			args = append(args, pq.Array(b.sources), pq.GenericArray{A: b.targets})

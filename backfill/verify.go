@@ -145,6 +145,9 @@ func (v *verifier) window(ctx context.Context, pos state.Position) error {
 
 // differsSQL says that a row is not in step. Values are compared by their stored image, so that nothing counts as equal that is not the same.
 func (k *task) differsSQL() string {
+	if k.d.Moved() {
+		return k.movedDiffers()
+	}
 	stamp := "t." + ident.Quote(k.d.Stamp)
 	terms := []string{}
 	differs := func(column, expr string) {
@@ -161,7 +164,7 @@ func (k *task) differsSQL() string {
 
 func (v *verifier) compareInServer(ctx context.Context, pos state.Position) (rows, differences int64, keys [][]string, err error) {
 	k := v.task
-	from := " FROM " + k.from() + " WHERE " + k.between(pos.Low != nil)
+	from := " FROM " + k.compared() + " WHERE " + k.between(pos.Low != nil)
 	text := "SELECT count(*), count(*) FILTER (WHERE " + k.differsSQL() + ")" + from
 	if err := v.db.QueryRowContext(ctx, text, window(pos)...).Scan(&rows, &differences); err != nil || differences == 0 {
 		return rows, differences, nil, err

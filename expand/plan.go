@@ -202,6 +202,14 @@ func over(t, to *catalog.Table, d pair.Definition) bool {
 	return !slices.ContainsFunc(d.Old, here) && to.Column(d.New[0]) != nil
 }
 
+// declaredType is the type of a new column: the pair's own, or old's.
+func declaredType(t *catalog.Table, d pair.Definition, i int) string {
+	if d.Types != nil {
+		return d.Types[i]
+	}
+	return t.Column(d.Old[min(i, len(d.Old)-1)]).TypeSQL()
+}
+
 // columnsStep adds what is missing. New has no default, so PostgreSQL only changes the catalog.
 func columnsStep(t *catalog.Table, d pair.Definition) Step {
 	s := Step{Name: "add columns and guard", Lock: "ACCESS EXCLUSIVE",
@@ -209,11 +217,7 @@ func columnsStep(t *catalog.Table, d pair.Definition) Step {
 	alter := "ALTER TABLE " + d.Table.SQL() + " ADD COLUMN IF NOT EXISTS "
 	for i, name := range d.New {
 		if t.Column(name) == nil {
-			typeSQL := t.Column(d.Old[min(i, len(d.Old)-1)]).TypeSQL()
-			if d.Types != nil {
-				typeSQL = d.Types[i]
-			}
-			s.SQL = append(s.SQL, alter+ident.Quote(name)+" "+typeSQL)
+			s.SQL = append(s.SQL, alter+ident.Quote(name)+" "+declaredType(t, d, i))
 		}
 	}
 	if t.Column(d.Stamp) == nil {
