@@ -39,7 +39,7 @@ func (w *work) relax(ctx context.Context) ([]expand.Step, error) {
 	}
 	// A unique index would go on judging by stale values, and an upsert of a late member find the wrong row there.
 	for _, t := range slices.Concat(rules, uniques) {
-		if err := take(&s, &r, t, twins); err != nil {
+		if err := w.take(&s, &r, t, twins); err != nil {
 			return nil, err
 		}
 	}
@@ -77,14 +77,18 @@ func (w *work) relaxColumn(ctx context.Context, s *expand.Step, r *state.Relaxed
 	return nil
 }
 
-// take drops an object of old, remembers how to bring it back, and what gives its name to the twin. Without a valid twin it would be lost.
-func take(s *expand.Step, r *state.Relaxed, t catalog.Taken, twins []catalog.Twin) error {
+// take drops an object of old, remembers how to bring it back, and what gives its name to the twin. Without a valid twin it would be lost; but in another table it is for
+// others to say what it means there, and the gate to Switch has asked.
+func (w *work) take(s *expand.Step, r *state.Relaxed, t catalog.Taken, twins []catalog.Twin) error {
 	i := slices.IndexFunc(twins, func(w catalog.Twin) bool { return w.Kind == t.Kind && w.Of == t.Name })
-	if i < 0 || !twins[i].Ready {
+	ready := i >= 0 && twins[i].Ready
+	if !ready && !w.d.Moved() {
 		return fmt.Errorf("%s %s has no valid twin on new: run expand.ApplyTwins: %w", t.Kind, ident.Quote(t.Name), ErrDependents)
 	}
 	s.SQL = append(s.SQL, t.Drop)
-	r.Finish = append(r.Finish, twins[i].Finish...)
+	if ready {
+		r.Finish = append(r.Finish, twins[i].Finish...)
+	}
 	if len(t.Rebuild) > 0 {
 		r.Restore = append(r.Restore, ddl.Step{Name: "build " + ident.Quote(t.Name) + " again", Lock: "SHARE UPDATE EXCLUSIVE", Concurrently: true, SQL: t.Rebuild})
 	}

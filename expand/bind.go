@@ -12,6 +12,8 @@ import (
 type binding interface {
 	// write appends the arguments for writeColumns of the phase. field is a pointer to the model's field.
 	write(ph switchover.Phase, field any, stamp int32, args []any) ([]any, error)
+	// writeThere appends the arguments for the columns of another table that the phase writes.
+	writeThere(ph switchover.Phase, field any, stamp int32, args []any) []any
 	// read returns a reader for the rows of one query.
 	read(ph switchover.Phase) columnReader
 	// argument converts a value of new to one for filterColumns of the phase.
@@ -45,6 +47,9 @@ func (p *Pair[O, N]) write(ph switchover.Phase, field any, stamp int32, args []a
 			}
 			args = append(args, argument(o))
 		}
+	}
+	if p.def.Moved() {
+		return args, nil
 	}
 	if ph.WritesNew() {
 		args = append(args, boxed)

@@ -81,7 +81,7 @@ func (m *model) addFields(t reflect.Type, pairs []Any) error {
 		f.generated = slices.Contains(strings.Split(info.Field.Tag.Get("tandem"), ","), "default")
 		for _, p := range pairs {
 			d := p.Definition()
-			if slices.Contains(d.Old, f.name) || f.name == d.Stamp {
+			if !(d.Moved() && f.name == d.New[0]) && slices.Contains(d.Old, f.name) || !d.Moved() && f.name == d.Stamp {
 				return fmt.Errorf("field %s is the old or the stamp column of pair %s: the model has the new shape only", f.name, p.Name())
 			}
 			if f.name != d.New[0] {

@@ -15,6 +15,9 @@ import (
 	"github.com/tandem-go/tandem/internal/pg"
 )
 
+// ErrTwoTables: fragments are of one table, and the pair's columns are in two.
+var ErrTwoTables = errors.New("the columns are in two tables: read and write the pair by a Repository")
+
 // Move declares a pair whose column moves to another table, where it has the same name and type: users.bio becomes profiles.bio, by
 // Move[string]("users", "bio", "profiles", "user_id"). A row of to belongs to one row of table: toKey is its column, of a unique index, that holds table's primary key
 // id; it defaults to id too. T is a pointer or an sql.Null where the column may be NULL. Convert declares what has other keys, names or types.

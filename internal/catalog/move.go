@@ -124,8 +124,10 @@ func movedTwins(ctx context.Context, tx *sqlx.Tx, t *Table, d pair.Definition) (
 		body, plain := movedBody(d, x.Body)
 		if plain && x.Constraint == "" {
 			w := indexTwin(d.There(), x, body, there)
-			w.Name = TwinName(d, x.Name)
-			w.Ready = w.Ready || slices.ContainsFunc(there, func(o index) bool { return o.Valid && o.Unique == x.Unique && o.Body == body })
+			w.Finish = w.Finish[:1] // the rest is of old's table
+			if !w.Ready && slices.ContainsFunc(there, func(o index) bool { return o.Valid && o.Unique == x.Unique && o.Body == body }) {
+				w.Ready, w.Finish = true, nil // made by hand, by another name
+			}
 			out = append(out, w)
 			continue
 		}
