@@ -34,7 +34,8 @@ func setPhase(t testing.TB, db *sqlx.DB, p expand.Any, ph switchover.Phase) {
 		for _, sql := range guard.Remove(d) {
 			tx.MustExec(sql)
 		}
-		tx.MustExec(`ALTER TABLE ` + d.Table.SQL() + ` DROP COLUMN ` + ident.Quote(d.Old[0]) + `, DROP COLUMN ` + ident.Quote(d.Stamp))
+		tx.MustExec(`ALTER TABLE ` + d.Table.SQL() + ` DROP COLUMN ` + ident.Quote(d.Old[0]))
+		tx.MustExec(`ALTER TABLE ` + d.There().Table.SQL() + ` DROP COLUMN ` + ident.Quote(d.Stamp))
 	}
 	tx.MustExec(`UPDATE tandem.migration SET phase = $2, guard = $3, epoch = epoch + 1 WHERE name = $1`, p.Name(), ph, mode)
 	require.NoError(t, tx.Commit())
