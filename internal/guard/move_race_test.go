@@ -16,55 +16,100 @@ import (
 	"github.com/tandem-go/tandem/internal/pg"
 )
 
-// act is what a transaction does to one user and its profile; $1 is the key, $2 a value of the transaction's own.
+// act is what a transaction does to one user and its profile; $1 is the key, $2 the act's name. Statements are separated by ;.
 type act struct {
-	name string
-	sql  string
+	name   string
+	effect effect // on what a reader finds, if it has changed a row
+	sql    string
 }
 
-var acts = []act{
-	{"old", `UPDATE users SET bio = $2 WHERE id = $1`},
-	{"new", `UPDATE profiles SET bio = $2 WHERE user_id = $1`},
-	{"avatar", `UPDATE profiles SET avatar = $2 WHERE user_id = $1`},
-	{"profile", `INSERT INTO profiles (user_id, avatar) VALUES ($1, $2)`},
-	{"upsert", `INSERT INTO profiles (user_id, bio) VALUES ($1, $2) ON CONFLICT (user_id) DO UPDATE SET bio = EXCLUDED.bio`},
-	{"begun", `INSERT INTO profiles (user_id, bio, avatar) VALUES ($1, 'begun', $2)`}, // what old has already, unless somebody is faster
-	{"less", `DELETE FROM profiles WHERE user_id = $1 AND $2 <> ''`},
-	{"gone", `DELETE FROM users WHERE id = $1 AND $2 <> ''`},
-	// as package backfill does it
-	{"copy", `INSERT INTO profiles AS p (user_id, bio, bio_stamp) SELECT id, bio, 50331649 FROM (SELECT id, bio FROM users WHERE id = $1 AND $2 <> '' FOR SHARE) x
-		ON CONFLICT (user_id) DO UPDATE SET bio = EXCLUDED.bio, bio_stamp = EXCLUDED.bio_stamp WHERE p.bio_stamp IS NULL`},
-}
+type effect int
 
-// writesOld are the acts after which old must have their value, if they have found a row.
-var writesOld = []string{"old", "new", "upsert", "begun"}
+const (
+	none     effect = iota
+	writes          // the act's name
+	clears          // NULL
+	mayClear        // NULL, or it stays
+)
+
+// as package backfill does it
+const copySQL = `INSERT INTO profiles AS p (user_id, bio, bio_stamp) SELECT id, bio, 67108865 FROM (SELECT id, bio FROM users WHERE id = $1 AND $2 <> '' FOR SHARE) x
+	ON CONFLICT (user_id) DO UPDATE SET bio = EXCLUDED.bio, bio_stamp = EXCLUDED.bio_stamp WHERE p.bio_stamp IS NULL`
+
+// whoever does not know the column
+var bystanders = []act{
+	{"avatar", none, `UPDATE profiles SET avatar = $2 WHERE user_id = $1`},
+	{"profile", none, `INSERT INTO profiles (user_id, avatar) VALUES ($1, $2)`},
+	{"gone", none, `DELETE FROM users WHERE id = $1 AND $2 <> ''`},
+	{"copy", none, copySQL},
+}
 
 // Each two transactions meet on one key: the second finds the first one's locks, or has a snapshot of before it. Whatever comes of it, a stamped row is in step, no write
 // that was committed last is lost, and who fails is told by an error that PostgreSQL has for it.
 func TestMoveRaces(t *testing.T) {
 	t.Parallel()
-	for _, level := range []sql.IsolationLevel{sql.LevelReadCommitted, sql.LevelRepeatableRead, sql.LevelSerializable} {
-		t.Run(level.String(), func(t *testing.T) {
-			t.Parallel()
-			b := newBed(t, profilesSQL+`; INSERT INTO users SELECT i, 'begun' FROM generate_series(101, 586) i`, move(), guard.Repair)
-			key := int64(100)
-			for _, begin := range []string{"none", "unstamped", "stamped"} {
-				for _, first := range acts {
-					for _, second := range acts {
-						for _, stale := range []bool{false, true} {
-							key++
-							d := duel{bed: b, level: level, key: key, begin: begin, first: first, second: second, stale: stale}
-							d.fight(t)
+	for _, c := range []struct {
+		mode   guard.Mode
+		begins []string
+		acts   []act
+	}{
+		{guard.Repair, []string{"none", "unstamped", "stamped"}, append([]act{
+			{"old", writes, `UPDATE users SET bio = $2 WHERE id = $1`},
+			{"new", writes, `UPDATE profiles SET bio = $2 WHERE user_id = $1`},
+			{"upsert", writes, `INSERT INTO profiles (user_id, bio) VALUES ($1, $2) ON CONFLICT (user_id) DO UPDATE SET bio = EXCLUDED.bio`},
+			{"begun", writes, `INSERT INTO profiles (user_id, bio, avatar) VALUES ($1, 'begun', $2)`}, // what old has already, unless somebody is faster
+			{"less", none, `DELETE FROM profiles WHERE user_id = $1 AND $2 <> ''`},
+		}, bystanders...)},
+		{guard.Reject, []string{"none", "unstamped", "stamped", "contract"}, append([]act{
+			{"wrapper", writes, `WITH o AS (SELECT id FROM users WHERE id = $1 FOR NO KEY UPDATE), p AS (INSERT INTO profiles (user_id, bio, bio_stamp) SELECT o.id, $2, (random() * 1000000)::int + 83886200 FROM o
+				ON CONFLICT (user_id) DO UPDATE SET bio = EXCLUDED.bio, bio_stamp = EXCLUDED.bio_stamp) SELECT 1 FROM o`},
+			{"less", clears, `DELETE FROM profiles WHERE user_id = $1 AND $2 <> ''`},
+		}, bystanders...)},
+		{guard.Reverse, []string{"none", "stamped", "contract"}, append([]act{
+			{"old", writes, `UPDATE users SET bio = $2 WHERE id = $1`},
+			{"stale", writes, `UPDATE users SET bio = $2 WHERE id = $1`}, // what old has already
+			{"back", none, `SELECT count(*) FROM (SELECT FROM users WHERE id = $1 AND $2 <> '' FOR NO KEY UPDATE) x;
+				UPDATE users t SET bio = q.bio FROM profiles q WHERE q.user_id = t.id AND t.id = $1 AND $2 <> '' AND q.bio_stamp >= 83886080`},
+			{"less", mayClear, `DELETE FROM profiles WHERE user_id = $1 AND $2 <> ''`},
+		}, bystanders...)},
+	} {
+		for _, level := range []sql.IsolationLevel{sql.LevelReadCommitted, sql.LevelRepeatableRead, sql.LevelSerializable} {
+			t.Run(string(c.mode)+" "+level.String(), func(t *testing.T) {
+				t.Parallel()
+				b := newBed(t, profilesSQL+`; INSERT INTO users SELECT i, 'begun' FROM generate_series(101, 700) i`, move(), guard.Repair)
+				key := int64(100)
+				var duels []duel
+				for _, begin := range c.begins {
+					for _, first := range c.acts {
+						for _, second := range c.acts {
+							for _, stale := range []bool{false, true} {
+								key++
+								d := duel{bed: b, mode: c.mode, level: level, key: key, begin: begin, first: first, second: second, stale: stale}
+								d.prepare()
+								duels = append(duels, d)
+							}
 						}
 					}
 				}
-			}
-		})
+				require.Less(t, key, int64(700))
+				if c.mode != guard.Repair {
+					b.install(t, guard.Reject)
+					b.db.MustExec(`UPDATE profiles SET bio_stamp = 83886081 WHERE bio_stamp = 67108888`)
+				}
+				if c.mode == guard.Reverse {
+					b.install(t, guard.Reverse)
+				}
+				for _, d := range duels {
+					d.fight(t)
+				}
+			})
+		}
 	}
 }
 
 type duel struct {
 	bed
+	mode          guard.Mode
 	level         sql.IsolationLevel
 	key           int64
 	begin         string
@@ -73,7 +118,7 @@ type duel struct {
 }
 
 func (d duel) String() string {
-	return fmt.Sprintf("%s, %s then %s, stale %v", d.begin, d.first.name, d.second.name, d.stale)
+	return fmt.Sprintf("%s: %s, %s then %s, stale %v", d.mode, d.begin, d.first.name, d.second.name, d.stale)
 }
 
 func (d duel) open(t *testing.T) *sqlx.Tx {
@@ -93,26 +138,39 @@ type outcome struct {
 }
 
 func (d duel) do(a act, tx *sqlx.Tx, commit bool) (o outcome) {
-	res, err := tx.Exec(a.sql, d.key, a.name)
-	if err != nil {
-		_ = tx.Rollback()
-		return outcome{err: err}
+	for _, text := range strings.Split(a.sql, ";") {
+		res, err := tx.Exec(text, d.key, a.name)
+		if err != nil {
+			_ = tx.Rollback()
+			return outcome{err: err}
+		}
+		o.rows, _ = res.RowsAffected()
 	}
-	o.rows, _ = res.RowsAffected()
 	if commit {
 		o.err = tx.Commit()
 	}
 	return o
 }
 
-func (d duel) fight(t *testing.T) {
-	t.Helper()
+// prepare makes the row as the duel finds it; of Contract it has another old value than new.
+func (d duel) prepare() {
 	if d.begin != "none" {
 		d.db.MustExec(`INSERT INTO profiles (user_id) VALUES ($1)`, d.key)
 	}
-	if d.begin == "unstamped" {
+	switch d.begin {
+	case "unstamped":
 		d.db.MustExec(`UPDATE profiles SET bio_stamp = NULL WHERE user_id = $1`, d.key)
+	case "contract":
+		d.db.MustExec(`UPDATE users SET bio = 'stale' WHERE id = $1`, d.key)
+		d.db.MustExec(`UPDATE profiles SET bio_stamp = NULL WHERE user_id = $1`, d.key)
+		d.db.MustExec(`ALTER TABLE profiles DISABLE TRIGGER zz_tandem_bio_update`)
+		d.db.MustExec(`UPDATE profiles SET bio = 'begun', bio_stamp = 67108888 WHERE user_id = $1`, d.key)
+		d.db.MustExec(`ALTER TABLE profiles ENABLE ALWAYS TRIGGER zz_tandem_bio_update`)
 	}
+}
+
+func (d duel) fight(t *testing.T) {
+	t.Helper()
 	one, two := d.open(t), d.open(t)
 	var first, second outcome
 	if d.stale {
@@ -188,21 +246,33 @@ func (d duel) judge(t *testing.T, first, second outcome) {
 		require.True(t, strings.Contains(d.String(), "gone"), d)
 		return
 	}
-	if row.Stamp != nil {
-		require.Equal(t, row.Old, row.New, "%s: stamped and not in step", d)
+	begun := "begun"
+	value := row.New
+	if row.Stamp == nil || *row.Stamp < 83886080 {
+		if row.Stamp != nil {
+			require.Equal(t, row.Old, row.New, "%s: stamped and not in step", d)
+		}
+		value = row.Old
 	}
-	want := "begun"
-	written := false
+	want := []*string{&begun}
 	for _, w := range []struct {
 		act
 		outcome
 	}{{d.first, first}, {d.second, second}} {
-		if w.err == nil && w.rows > 0 && slices.Contains(writesOld, w.name) {
-			want, written = w.name, true
+		if w.err != nil || w.rows == 0 {
+			continue
+		}
+		switch w.effect {
+		case writes:
+			want = []*string{&w.name}
+			if d.mode != guard.Reject {
+				require.NotNil(t, row.Stamp, "%s: written and not stamped", d)
+			}
+		case clears:
+			want = []*string{nil}
+		case mayClear:
+			want = append(want, nil)
 		}
 	}
-	require.Equal(t, want, *row.Old, "%s: lost", d)
-	if written {
-		require.NotNil(t, row.Stamp, "%s: written and not stamped", d)
-	}
+	require.Contains(t, want, value, "%s: lost", d)
 }
