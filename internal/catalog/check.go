@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
@@ -72,7 +73,11 @@ func Unguarded(ctx context.Context, q sqlx.QueryerContext, t *Table, d pair.Defi
 		}
 	}
 	if found < len(want) {
-		return fmt.Sprintf("%d of the guard's %d triggers (%s) are on %s and ENABLE ALWAYS: run expand.Apply", found, len(want), mode, t), nil
+		var where []string
+		for _, name := range d.Tables() {
+			where = append(where, name.String())
+		}
+		return fmt.Sprintf("%d of the guard's %d triggers (%s) are on %s and ENABLE ALWAYS: run expand.Apply", found, len(want), mode, strings.Join(where, " and ")), nil
 	}
 	return "", nil
 }

@@ -53,6 +53,7 @@ type Trigger struct {
 	Event    string
 	When     string
 	Deferred bool // a constraint trigger that fires at the end of the transaction
+	Whole    bool // FOR EACH STATEMENT
 }
 
 // The guard's triggers and functions, as indexes into Names and Functions.
@@ -266,6 +267,7 @@ func (s Spec) create(t Trigger) string {
 	if t.Deferred {
 		head, deferred = "CREATE CONSTRAINT TRIGGER ", " DEFERRABLE INITIALLY DEFERRED"
 	}
-	return fmt.Sprintf("%s%s %s ON %s%s FOR EACH ROW%s\n  EXECUTE FUNCTION tandem.%s(%s)",
-		head, ident.Quote(t.Name), t.Event, t.Table.SQL(), deferred, when, ident.Quote(t.Function), strings.Join(args, ", "))
+	each := map[bool]string{false: "ROW", true: "STATEMENT"}[t.Whole]
+	return fmt.Sprintf("%s%s %s ON %s%s FOR EACH %s%s\n  EXECUTE FUNCTION tandem.%s(%s)",
+		head, ident.Quote(t.Name), t.Event, t.Table.SQL(), deferred, each, when, ident.Quote(t.Function), strings.Join(args, ", "))
 }

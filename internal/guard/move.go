@@ -45,11 +45,14 @@ func movedNames(d pair.Definition) []string {
 	for _, suffix := range []string{"_insert", "_update", "_writes", "_delete", "_row", "_row_update"} {
 		out = append(out, oldTrigger(d, suffix))
 	}
-	for _, suffix := range []string{"_insert", "_carry", "_update", "_writes", "_delete", "_row"} {
+	for _, suffix := range []string{"_insert", "_carry", "_update", "_writes", "_delete", "_truncate", "_row"} {
 		out = append(out, newTrigger(d, suffix))
 	}
 	return out
 }
+
+// oldNames is how many of movedNames are on Table.
+const oldNames = 6
 
 // movedTriggers are those in force in a mode.
 func (s Spec) movedTriggers(mode Mode) []Trigger {
@@ -113,7 +116,9 @@ func (s Spec) newTriggers(mode Mode) []Trigger {
 		out = append(out, on("_delete", "AFTER DELETE", fmt.Sprintf("%s >= %d", oldStamp, phase.Contract.Floor())))
 	}
 	if mode != Repair {
-		out = append(out, on("_writes", "AFTER UPDATE OF "+ident.List("", d.New), newStamp+" IS NOT DISTINCT FROM "+oldStamp))
+		truncate := on("_truncate", "AFTER TRUNCATE", "")
+		truncate.Whole = true
+		out = append(out, truncate, on("_writes", "AFTER UPDATE OF "+ident.List("", d.New), newStamp+" IS NOT DISTINCT FROM "+oldStamp))
 	}
 	return out
 }
@@ -161,7 +166,7 @@ func (s Spec) movedDrops(which func(name string) bool) []string {
 	var out []string
 	for i, name := range movedNames(s.Definition) {
 		table := s.Definition.Table
-		if i >= len(movedNames(s.Definition))/2 {
+		if i >= oldNames {
 			table = s.Definition.To
 		}
 		if which(name) {
@@ -188,8 +193,9 @@ func (s Spec) oldFunction() string {
 	fmt.Fprintf(&b, "  IF TG_ARGV[0] = '%s' THEN\n    IF TG_OP = 'UPDATE' AND NEW.%s IS NULL AND pg_trigger_depth() > 1 AND NOT EXISTS (SELECT FROM %s AS p WHERE %s) THEN\n"+
 		"      RETURN NEW; -- the row of To has been deleted\n    END IF;\n    %s\n  END IF;\n",
 		Reject, ident.Quote(d.Old[0]), to, joined("p.", d.ToKey, "NEW.", d.Key), s.raiseOver())
-	fmt.Fprintf(&b, "  UPDATE %s AS p SET %s = %s, %s = %s WHERE %s;\n  RETURN NEW;\n",
-		to, n, d.ForwardSQL("NEW.")[0], s.stamp(""), s.steady(), joined("p.", d.ToKey, "NEW.", d.Key))
+	// from the row's present value: a trigger of the application may have written it again before this one fires
+	fmt.Fprintf(&b, "  UPDATE %s AS p SET %s = %s, %s = %s FROM %s AS t WHERE %s AND %s;\n  RETURN NEW;\n",
+		to, n, d.ForwardSQL("t.")[0], s.stamp(""), s.steady(), d.Table.SQL(), joined("t.", d.Key, "NEW.", d.Key), d.Joined("p.", "t."))
 	return s.function(onOld, "", b.String())
 }
 
@@ -198,6 +204,8 @@ func (s Spec) newFunction() string {
 	d := s.Definition
 	n := ident.Quote(d.New[0])
 	var b strings.Builder
+	fmt.Fprintf(&b, "  IF TG_OP = 'TRUNCATE' THEN\n    UPDATE %s AS t SET %s = NULL WHERE t.%s IS NOT NULL;\n    RETURN NULL;\n  END IF;\n",
+		d.Table.SQL(), ident.Quote(d.Old[0]), ident.Quote(d.Old[0]))
 	fmt.Fprintf(&b, "  IF TG_OP = 'DELETE' THEN -- old is stale and would be the truth again\n"+
 		"    UPDATE %s AS t SET %s = NULL WHERE %s AND %s IS NOT NULL;\n    RETURN OLD;\n  END IF;\n",
 		d.Table.SQL(), ident.Quote(d.Old[0]), joined("t.", d.Key, "OLD.", d.ToKey), "t."+ident.Quote(d.Old[0]))

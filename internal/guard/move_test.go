@@ -134,6 +134,8 @@ func TestMoveReject(t *testing.T) {
 		{name: "delete", sql: `DELETE FROM users WHERE id = 1`, rows: []string{two, three}},
 		// the deleted value does not come back from old
 		{name: "delete a profile", sql: `DELETE FROM profiles WHERE user_id = 1`, rows: []string{"1|NULL|NULL|4", two, three}},
+		{name: "truncate", sql: `TRUNCATE profiles`, rows: []string{"1|NULL|NULL|4", "2|NULL|NULL|4", "3|NULL|NULL|4"}},
+		{name: "truncate both", sql: `TRUNCATE users CASCADE`, rows: []string{}},
 		{name: "delete a profile and make another", sql: `DELETE FROM profiles WHERE user_id = 1; INSERT INTO profiles (user_id, avatar) VALUES (1, 'x')`,
 			rows: []string{"1|NULL|NULL|4|x", two, three}},
 	})
@@ -178,6 +180,16 @@ func TestMoveWithoutForeignKey(t *testing.T) {
 	}
 	b.install(t, guard.Repair)
 	b.fails(t, pg.WouldLose, `INSERT INTO profiles (user_id, bio) VALUES (9, 'x')`)
+}
+
+// A trigger of the application writes old once more, before the guard's own fires for the first write.
+func TestMoveBesideTriggers(t *testing.T) {
+	t.Parallel()
+	newBed(t, profilesSQL+`; CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN UPDATE users SET bio = upper(bio) WHERE id = NEW.id; RETURN NEW; END';
+		CREATE TRIGGER again AFTER INSERT OR UPDATE OF bio ON users FOR EACH ROW WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION again()`, move(), guard.Repair).moves(t, []deed{
+		{name: "update", sql: `UPDATE users SET bio = 'eve' WHERE id = 1`, rows: []string{"1|EVE|EVE|4|a", two, three}},
+		{name: "insert", sql: `INSERT INTO users VALUES (4, 'di')`, rows: []string{one, two, three, "4|DI|DI|4"}},
+	})
 }
 
 // A conversion with another type, and names that need quotes.
