@@ -42,9 +42,7 @@ func checkBackward(ctx context.Context, db *sqlx.DB, t *catalog.Table, d pair.De
 	if !d.HasBackward() || d.Identity() {
 		return nil
 	}
-	if d.Moved() {
-		return checkMovedBackward(ctx, db, t, d)
-	}
+	d = d.Apart()
 	err := pg.InTx(ctx, db, pg.Settings{}, func(ctx context.Context, tx *sqlx.Tx) error {
 		columns := ""
 		for _, name := range d.Old {

@@ -1,18 +1,11 @@
 package expand
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"strings"
 
-	"github.com/jmoiron/sqlx"
-
-	"github.com/tandem-go/tandem/internal/catalog"
 	"github.com/tandem-go/tandem/internal/fragment"
-	"github.com/tandem-go/tandem/internal/ident"
 	"github.com/tandem-go/tandem/internal/pair"
-	"github.com/tandem-go/tandem/internal/pg"
 )
 
 // ErrTwoTables: fragments are of one table, and the pair's columns are in two.
@@ -45,27 +38,4 @@ func lockBoth(s Step, d pair.Definition) Step {
 	s.SQL = append([]string{"LOCK TABLE " + d.Table.SQL() + " IN SHARE ROW EXCLUSIVE MODE"}, s.SQL...)
 	s.Lock = "SHARE ROW EXCLUSIVE on " + d.Table.String() + ", ACCESS EXCLUSIVE on " + d.To.String()
 	return s
-}
-
-// checkMovedBackward is checkBackward for a pair whose columns may have one name: each is in a table of its own.
-func checkMovedBackward(ctx context.Context, db *sqlx.DB, t *catalog.Table, d pair.Definition) error {
-	err := pg.InTx(ctx, db, pg.Settings{}, func(ctx context.Context, tx *sqlx.Tx) error {
-		there := t.Typed(d)
-		for _, sql := range []string{
-			`CREATE TEMPORARY TABLE tandem_parse (` + ident.Quote(d.Old[0]) + ` ` + t.Column(d.Old[0]).TypeSQL() + `) ON COMMIT DROP`,
-			`CREATE TEMPORARY TABLE tandem_parse_to (` + ident.Quote(d.New[0]) + ` ` + there.Types[0] + `) ON COMMIT DROP`, guardPath} {
-			if _, err := tx.ExecContext(ctx, sql); err != nil {
-				return err
-			}
-		}
-		e := d.BackwardSQL("p.")[0]
-		if _, err := tx.ExecContext(ctx, `EXPLAIN UPDATE pg_temp.tandem_parse AS t SET `+ident.Quote(d.Old[0])+` = `+e+` FROM pg_temp.tandem_parse_to AS p`); err != nil {
-			return fmt.Errorf("backward expression %s: %w", e, err)
-		}
-		return errParsed
-	})
-	if errors.Is(err, errParsed) {
-		return nil
-	}
-	return err
 }

@@ -46,7 +46,7 @@ type Spec[O, N any] struct {
 	New   string   // the column that replaces it
 	Type  string   // SQL type of new; defaults to type and collation of old
 
-	To    string   // the table that new is in, if it is another than Table; see "Another table" in the package's text
+	To    string   // the table that new is in, if it is another than Table: see "Another table" in the package's documentation
 	ToKey []string // the columns of To that hold Key, in its order; defaults to Key
 
 	Forward  func(O) (N, error) // old value to new; must depend on its argument alone

@@ -25,7 +25,8 @@ func (r *Repository[T]) Insert(ctx context.Context, row *T) error {
 	})
 }
 
-// InsertMany inserts rows in as few statements as PostgreSQL's limit of 65,535 parameters allows; more than one run in a transaction.
+// InsertMany inserts rows in as few statements as PostgreSQL's limit of 65,535 parameters allows; more than one run in a transaction. From
+// Contract on it is a statement for each row where a pair moves to another table.
 func (r *Repository[T]) InsertMany(ctx context.Context, rows []*T) error {
 	if err := r.refuseNil("insert into", rows...); err != nil {
 		return err

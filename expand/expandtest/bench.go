@@ -32,7 +32,7 @@ func newBench(ctx context.Context, db *sqlx.DB, p expand.Any) (*bench, error) {
 	if err := p.Err(); err != nil {
 		return nil, err
 	}
-	b := &bench{d: p.Definition(), c: p.Conversion()}
+	b := &bench{d: p.Definition().Apart(), c: p.Conversion()}
 	b.old, b.new = ident.Quote(b.d.Old[0]), ident.Quote(b.d.New[0])
 	t, err := catalog.Read(ctx, db, b.d.Table)
 	if err != nil {

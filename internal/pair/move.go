@@ -3,8 +3,10 @@ package pair
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/tandem-go/tandem/internal/fragment"
 	"github.com/tandem-go/tandem/internal/ident"
 	"github.com/tandem-go/tandem/internal/phase"
 )
@@ -44,6 +46,24 @@ func (d Definition) Contracted() string {
 		return fmt.Sprintf("t.%s >= %d", ident.Quote(d.Stamp), phase.Contract.Floor())
 	}
 	return fmt.Sprintf("EXISTS (SELECT FROM %s AS p WHERE %s AND p.%s >= %d)", d.To.SQL(), d.Joined("p.", "t."), ident.Quote(d.Stamp), phase.Contract.Floor())
+}
+
+// Apart is the pair as if it were one of Table, for whoever only converts: where both columns have one name, new gets another.
+func (d Definition) Apart() Definition {
+	if !d.Moved() {
+		return d
+	}
+	d.To, d.ToKey = ident.Table{}, nil
+	if d.New[0] == d.Old[0] {
+		name := ident.Derive("", d.New[0], "_there")
+		d.Backward = slices.Clone(d.Backward)
+		for i, e := range d.Backward {
+			// Check has refused text that does not parse
+			d.Backward[i], _ = fragment.Expand(e, func(string) (string, error) { return fragment.Placeholder(name), nil })
+		}
+		d.New = []string{name}
+	}
+	return d
 }
 
 // Tables are those that the pair has columns in, in the order in which they are locked: the table of old, and that of new if it is another.
