@@ -81,7 +81,7 @@ func (m *model) addFields(t reflect.Type, pairs []Any) error {
 		f.generated = slices.Contains(strings.Split(info.Field.Tag.Get("tandem"), ","), "default")
 		for _, p := range pairs {
 			d := p.Definition()
-			if !(d.Moved() && f.name == d.New[0]) && slices.Contains(d.Old, f.name) || !d.Moved() && f.name == d.Stamp {
+			if m.forbids(d, f.name) {
 				return fmt.Errorf("field %s is the old or the stamp column of pair %s: the model has the new shape only", f.name, p.Name())
 			}
 			if f.name != d.New[0] {
@@ -105,6 +105,14 @@ func (m *model) addFields(t reflect.Type, pairs []Any) error {
 	}
 	m.rest = without(m.columns, m.key)
 	return m.complete(pairs)
+}
+
+// forbids tells whether a field of that name would be of a column that the pair hides. In another table new may have the name of old, and the stamp one of this table.
+func (m *model) forbids(d pair.Definition, name string) bool {
+	if d.Moved() {
+		return slices.Contains(d.Old, name) && !slices.Contains(d.New, name)
+	}
+	return slices.Contains(d.Old, name) || name == d.Stamp
 }
 
 // maxFields is what fits the mask of fields that an INSERT leaves to the database.

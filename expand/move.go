@@ -8,7 +8,7 @@ import (
 	"github.com/tandem-go/tandem/internal/pair"
 )
 
-// ErrTwoTables: fragments are of one table, and the pair's columns are in two.
+// ErrTwoTables is what Pin, Do and In return for a pair that moves to another table: fragments are of one.
 var ErrTwoTables = errors.New("the columns are in two tables: read and write the pair by a Repository")
 
 // Move declares a pair whose column moves to another table, where it has the same name and type: users.bio becomes profiles.bio, by

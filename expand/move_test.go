@@ -131,7 +131,7 @@ func TestMoveApplyAndUndo(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, steps)
 	_, err = db.Exec(`DELETE FROM tandem.migration`)
-	require.EqualValues(t, "TD003", pg.SQLState(err), "%v", err)
+	require.Equal(t, "TD003", pg.SQLState(err), "%v", err)
 	// a guard that somebody has taken away comes back
 	db.MustExec(`DROP TRIGGER zz_tandem_bio_row ON profiles`)
 	require.NoError(t, expand.Apply(t.Context(), db, bio, expand.Options{}))
@@ -222,16 +222,17 @@ type account struct {
 	Email string  `db:"email" tandem:"default"`
 }
 
-var accountPairs = []expand.Any{
-	expand.Rename[string]("accounts", "user_name", "name", "shop", "id"),
-	expand.Convert(expand.Spec[*string, *string]{Table: "accounts", Key: []string{"shop", "id"}, Old: "bio", To: "app.Info", ToKey: []string{"s", "account"}, New: "bio",
-		Forward: keep[*string], Backward: keep[*string], ForwardSQL: "{bio}", BackwardSQL: "{bio}"}),
-	expand.Convert(expand.Spec[float64, int32]{Table: "accounts", Key: []string{"shop", "id"}, Old: "price", To: "app.Info", ToKey: []string{"s", "account"}, New: "cents", Type: "integer",
+var (
+	accountName = expand.Rename[string]("accounts", "user_name", "name", "shop", "id")
+	accountBio  = expand.Convert(expand.Spec[*string, *string]{Table: "accounts", Key: []string{"shop", "id"}, Old: "bio", To: "app.Info", ToKey: []string{"s", "account"}, New: "bio",
+		Forward: keep[*string], Backward: keep[*string], ForwardSQL: "{bio}", BackwardSQL: "{bio}"})
+	accountCents = expand.Convert(expand.Spec[float64, int32]{Table: "accounts", Key: []string{"shop", "id"}, Old: "price", To: "app.Info", ToKey: []string{"s", "account"}, New: "cents", Type: "integer",
 		Forward: func(p float64) (int32, error) { return int32(p * 100), nil }, Backward: func(c int32) (float64, error) { return float64(c) / 100, nil },
-		ForwardSQL: "round({price} * 100)", BackwardSQL: "{cents} / 100.0"}),
-	expand.Convert(expand.Spec[[]byte, []byte]{Table: "accounts", Key: []string{"shop", "id"}, Old: "data", To: "blobs", New: "data",
-		Forward: keep[[]byte], Backward: keep[[]byte], ForwardSQL: "{data}", BackwardSQL: "{data}"}),
-}
+		ForwardSQL: "round({price} * 100)", BackwardSQL: "{cents} / 100.0"})
+	accountData = expand.Convert(expand.Spec[[]byte, []byte]{Table: "accounts", Key: []string{"shop", "id"}, Old: "data", To: "blobs", New: "data",
+		Forward: keep[[]byte], Backward: keep[[]byte], ForwardSQL: "{data}", BackwardSQL: "{data}"})
+	accountPairs = []expand.Any{accountName, accountBio, accountCents, accountData}
+)
 
 func keep[T any](v T) (T, error) { return v, nil }
 
@@ -261,8 +262,7 @@ func TestMoveManyPairs(t *testing.T) {
 					require.NoError(t, err)
 					require.Equal(t, want, got)
 					list, err := r.Select(b.ctx, `WHERE {name} = $1 AND {bio} IS NOT DISTINCT FROM $2 AND {cents} = $3 AND {data} IS NOT DISTINCT FROM $4 AND id = $5 AND email <> '' ORDER BY {cents}`,
-						accountPairs[0].(*expand.Pair[string, string]).Arg(want.Name), accountPairs[1].(*expand.Pair[*string, *string]).Arg(want.Bio),
-						accountPairs[2].(*expand.Pair[float64, int32]).Arg(want.Cents), accountPairs[3].(*expand.Pair[[]byte, []byte]).Arg(want.Data), want.ID)
+						accountName.Arg(want.Name), accountBio.Arg(want.Bio), accountCents.Arg(want.Cents), accountData.Arg(want.Data), want.ID)
 					require.NoError(t, err)
 					require.Equal(t, []account{want}, list)
 				}

@@ -243,7 +243,7 @@ func (d duel) judge(t *testing.T, first, second outcome) {
 	gone := err != nil
 	if gone {
 		require.ErrorIs(t, err, sql.ErrNoRows)
-		require.True(t, strings.Contains(d.String(), "gone"), d)
+		require.Contains(t, d.String(), "gone")
 		return
 	}
 	begun := "begun"
