@@ -1,7 +1,9 @@
 package guard_test
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 	"github.com/stretchr/testify/require"
@@ -233,4 +235,29 @@ func TestMoveLossy(t *testing.T) {
 		{name: "no way back, insert", sql: `INSERT INTO profiles (user_id, bio) VALUES (3, 'eve')`, err: pg.WouldLose},
 		{name: "no way back, insert of the same", sql: `INSERT INTO profiles (user_id, bio) VALUES (3, 'cy')`, rows: []string{one, two, "3|cy|cy|4"}, stray: "insert"},
 	})
+}
+
+// Whoever writes one table needs no right on the other; and writers of every kind are seen: COPY, replicas, MERGE.
+func TestMoveWriters(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, profilesSQL, move(), guard.Repair)
+	role := fmt.Sprintf("mover_%d", time.Now().UnixNano()) // roles belong to the server
+	b.db.MustExec(`CREATE ROLE ` + role + `; GRANT SELECT, INSERT, UPDATE, DELETE ON users TO ` + role)
+	t.Cleanup(func() { b.db.MustExec(`DROP OWNED BY ` + role + `; DROP ROLE ` + role) })
+	b.moves(t, []deed{
+		{name: "role", sql: `SET LOCAL ROLE ` + role + `; INSERT INTO users VALUES (4, 'di'); UPDATE users SET bio = 'x' WHERE id IN (1, 4); DELETE FROM users WHERE id = 2;
+			SET CONSTRAINTS ALL IMMEDIATE; RESET ROLE`, rows: []string{"1|x|x|4|a", three, "4|x|x|4"}},
+		{name: "replica", sql: `SET LOCAL session_replication_role = replica; INSERT INTO users VALUES (4, 'di'); UPDATE users SET bio = 'x' WHERE id IN (1, 4)`,
+			rows: []string{"1|x|x|4|a", two, three, "4|x|x|4"}},
+		{name: "merge", sql: `MERGE INTO users u USING (VALUES (1, 'eve'), (4, 'di')) v (id, n) ON u.id = v.id
+			WHEN MATCHED THEN UPDATE SET bio = n WHEN NOT MATCHED THEN INSERT (id, bio) VALUES (v.id, n)`, rows: []string{"1|eve|eve|4|a", two, three, "4|di|di|4"}},
+	})
+	tx := b.db.MustBegin()
+	copyIn, err := tx.Prepare(`COPY users (id, bio) FROM STDIN`)
+	require.NoError(t, err)
+	_, err = copyIn.Exec(4, "di")
+	require.NoError(t, err)
+	require.NoError(t, copyIn.Close())
+	require.NoError(t, tx.Commit())
+	require.Equal(t, []string{one, two, three, "4|di|di|4"}, pairs(t, b.db))
 }
