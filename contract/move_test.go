@@ -31,6 +31,7 @@ const peopleSQL = `
 	CREATE TABLE users (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, email text NOT NULL DEFAULT '' UNIQUE,
 		bio text NOT NULL DEFAULT 'none' CONSTRAINT short CHECK (length(bio) < 100));
 	CREATE INDEX users_bio ON users (bio);
+	CREATE UNIQUE INDEX users_unique ON users (bio DESC);
 	INSERT INTO users (bio, email) SELECT 'bio ' || i, i || '@example.org' FROM generate_series(1, 600) i;
 	CREATE TABLE profiles (user_id bigint PRIMARY KEY REFERENCES users ON DELETE CASCADE, avatar text, email text, id int);
 	INSERT INTO profiles (user_id, avatar) SELECT i, 'avatar' FROM generate_series(1, 600, 3) i`
@@ -162,7 +163,7 @@ func TestMoveToTheEnd(t *testing.T) {
 	var lines []string
 	require.NoError(t, m.db.Select(&lines, `SELECT column_name || coalesce(' ' || column_default, '') FROM information_schema.columns WHERE table_name IN ('users', 'profiles') AND column_name LIKE 'bio%'
 		UNION SELECT indexname FROM pg_indexes WHERE tablename IN ('users', 'profiles') ORDER BY 1`))
-	require.Equal(t, []string{"bio 'none'::text", "profiles_pkey", "users_bio", "users_email_key", "users_pkey"}, lines)
+	require.Equal(t, []string{"bio 'none'::text", "profiles_pkey", "users_bio", "users_email_key", "users_pkey", "users_unique"}, lines)
 }
 
 func TestMoveThereAndBack(t *testing.T) {
@@ -409,14 +410,15 @@ func TestMoveGates(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{
 		"twins: index users_bio has no valid twin on bio: run expand.ApplyTwins",
+		"twins: index users_unique has no valid twin on bio: run expand.ApplyTwins",
 		"twins: check short of users: if profiles needs its like, make it there by hand, then waive",
 		"statistics: the planner knows nothing of bio: run ANALYZE profiles (expand.ApplyTwins does)"}, gates(switchover.Switch))
 	m.exec(`CREATE INDEX by_hand ON profiles (bio); ANALYZE profiles`)
-	require.Len(t, gates(switchover.Switch), 1)
+	require.Len(t, gates(switchover.Switch), 2)
 	require.NoError(t, expand.ApplyTwins(m.ctx, m.db, bio, expand.Options{}))
 	require.Equal(t, 1, m.number(`SELECT count(*) FROM pg_indexes WHERE tablename = 'profiles' AND indexdef LIKE '%(bio)'`))
 	m.toSwitch()
-	require.Contains(t, gates(switchover.Contract)[0], `bio still has NOT NULL, its default, short, which`)
+	require.Contains(t, gates(switchover.Contract)[0], `bio still has NOT NULL, its default, short, users_unique, which`)
 	m.apply(contract.Relax)
 	m.advance(switchover.Contract)
 	m.exec(`ALTER TABLE profiles DISABLE TRIGGER USER; UPDATE profiles SET bio_stamp = NULL WHERE user_id < 4; DELETE FROM profiles WHERE user_id = 5`)
