@@ -255,9 +255,11 @@ func TestMoveWriters(t *testing.T) {
 	tx := b.db.MustBegin()
 	copyIn, err := tx.Prepare(`COPY users (id, bio) FROM STDIN`)
 	require.NoError(t, err)
+	defer func() { _ = copyIn.Close() }()
 	_, err = copyIn.Exec(4, "di")
 	require.NoError(t, err)
-	require.NoError(t, copyIn.Close())
+	_, err = copyIn.Exec()
+	require.NoError(t, err)
 	require.NoError(t, tx.Commit())
 	require.Equal(t, []string{one, two, three, "4|di|di|4"}, pairs(t, b.db))
 }
