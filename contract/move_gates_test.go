@@ -82,4 +82,9 @@ func TestMoveGates(t *testing.T) {
 	m.advance(switchover.Contract)
 	m.exec(`ALTER TABLE profiles DISABLE TRIGGER USER; UPDATE profiles SET bio_stamp = NULL WHERE user_id < 4; DELETE FROM profiles WHERE user_id = 5`)
 	require.Equal(t, []string{"unstamped: 4 rows (counted to 1000) have no stamp, only their old value is right: run backfill.Run"}, gates(switchover.Complete))
+	m.exec(`ALTER TABLE profiles ENABLE TRIGGER USER`)
+	res, err := backfill.Run(m.ctx, m.db, bio, backfill.Options{})
+	require.NoError(t, err)
+	require.EqualValues(t, 4, res.Rows)
+	require.Empty(t, gates(switchover.Complete))
 }
