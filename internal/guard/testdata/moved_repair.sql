@@ -1,5 +1,5 @@
 CREATE OR REPLACE FUNCTION tandem."guard public.profiles.bio old"() RETURNS trigger LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $tandem$
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $tandem$
 BEGIN
   IF TG_OP = 'DELETE' THEN -- unstamped, what is left of it means nothing to the next row of that key
     UPDATE public.profiles AS p SET bio = NULL, bio_stamp = NULL WHERE p.user_id = OLD.id AND p.bio_stamp IS NOT NULL;
@@ -21,7 +21,7 @@ BEGIN
 END $tandem$;
 
 CREATE OR REPLACE FUNCTION tandem."guard public.profiles.bio new"() RETURNS trigger LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $tandem$
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $tandem$
 DECLARE
   tandem_want "public"."profiles"."bio"%TYPE := NULL;
   tandem_back "public"."users"."bio"%TYPE := NULL;
@@ -74,7 +74,7 @@ BEGIN
 END $tandem$;
 
 CREATE OR REPLACE FUNCTION tandem."guard public.profiles.bio row"() RETURNS trigger LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $tandem$
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $tandem$
 BEGIN
   IF TG_OP = 'DELETE' THEN
     IF NOT EXISTS (SELECT FROM public.profiles AS p WHERE p.user_id = OLD.user_id AND p.bio_stamp IS NOT NULL) THEN
