@@ -25,9 +25,13 @@ var childPairs = map[string]expand.Any{"sql": fullName, "go": shout}
 
 // child prints a line for each statement.
 func child(dsn string) int {
+	p := childPairs[os.Getenv(childPair)]
+	if p == nil {
+		p = bio
+	}
 	db, err := sqlx.Open("postgres", dsn)
 	if err == nil {
-		_, err = backfill.Run(context.Background(), db, childPairs[os.Getenv(childPair)], backfill.Options{Window: 100, Stripes: 2,
+		_, err = backfill.Run(context.Background(), db, p, backfill.Options{Window: 100, Stripes: 2,
 			Progress: func(p backfill.Progress) { fmt.Println(p.Rows) }})
 	}
 	if err != nil {

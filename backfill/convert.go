@@ -165,6 +165,9 @@ func (k *task) writeBack(ctx context.Context, tx *sqlx.Tx, b *batch) (int64, err
 		var text string
 		if k.exprs != nil {
 			text = k.updateKeysSQL()
+			if err := runAll(ctx, tx, k.before(k.named()), args); err != nil {
+				return 0, err
+			}
 		} else {
 			if size := b.size(); size > maxMessage {
 				return 0, errTooLarge{size}

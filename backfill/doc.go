@@ -19,6 +19,12 @@
 // A concurrent write always wins. With an SQL forward the expression is on the target row, which PostgreSQL reads again under its lock; with a
 // conversion in Go the row is written only if old is still what was read and nobody has stamped the row.
 //
+// # Another table
+//
+// Of a pair that moves to another table each row of Table gets a row of To, by INSERT ... ON CONFLICT; of a row that is there only new and stamp are set, if it has no stamp.
+// The rows of Table are locked FOR SHARE, so that a writer who finds no row of To is not overtaken. Stripes bring nothing to inserts: windows default to 5,000 rows,
+// plain ones. Verify joins the two, and a missing row is a difference.
+//
 // # The way back
 //
 // Nothing has to be undone: up to Switch old is written by everybody and is whole. From Contract, Run with Reverse copies new to old.

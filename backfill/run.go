@@ -47,6 +47,9 @@ func Run(ctx context.Context, db *sqlx.DB, p expand.Any, o Options) (Result, err
 }
 
 func run(ctx context.Context, db *sqlx.DB, p expand.Any, o Options) (Result, error) {
+	if p.Definition().Moved() {
+		o = o.moved()
+	}
 	o, err := o.withDefaults()
 	if err != nil {
 		return Result{}, err
@@ -105,7 +108,11 @@ func newRunner(ctx context.Context, db *sqlx.DB, p expand.Any, o Options) (*runn
 	if err := t.Fits(p.Definition()); err != nil {
 		return nil, err
 	}
-	k, err := newTask(t, p, o.Reverse, stamp)
+	there, err := catalog.There(ctx, db, t, p.Definition())
+	if err != nil {
+		return nil, err
+	}
+	k, err := newTask(t, there, p, o.Reverse, stamp)
 	if err != nil {
 		return nil, err
 	}
@@ -226,8 +233,13 @@ func (r *runner) stripe(ctx context.Context, pos *state.Position) error {
 
 // copyInServer is one UPDATE. The commit is asynchronous: a crash loses rows and position together, so nothing is skipped.
 func (r *runner) copyInServer(ctx context.Context, pos, next state.Position) (written int64, err error) {
-	text := r.task.updateSQL(pos.Low != nil, pos.Stripe, pos.Stripes)
+	k := r.task
+	text := k.updateSQL(pos.Low != nil, pos.Stripe, pos.Stripes)
+	before := k.before("", k.between(pos.Low != nil)+" AND "+k.inStripe(pos.Stripe, pos.Stripes))
 	err = pg.InTx(ctx, r.db, pg.Settings{LockTimeout: lockTimeout, AsyncCommit: true}, func(ctx context.Context, tx *sqlx.Tx) error {
+		if err := runAll(ctx, tx, before, window(pos)); err != nil {
+			return err
+		}
 		res, err := tx.ExecContext(ctx, text, window(pos)...)
 		if err != nil {
 			return err

@@ -21,6 +21,7 @@ type task struct {
 	bytes  []bool   // which target columns are bytea, or a domain of it
 
 	columnTypes map[string]string // of every column of the table
+	newType     string            // of new, which may be in another table
 	todo        string            // which rows: a predicate on t
 	stamp       phase.Phase
 	exprs       func(prefix string) []string // nil: only Go can convert
@@ -29,23 +30,30 @@ type task struct {
 	columns     func(scanned any) []any // its scan destinations
 }
 
-// newTask prepares a direction; stampPhase is the phase that the copied rows' stamps carry.
-func newTask(t *catalog.Table, p expand.Any, reverse bool, stampPhase phase.Phase) (*task, error) {
+// newTask prepares a direction; stampPhase is the phase that the copied rows' stamps carry. there is the table of new, mostly t.
+func newTask(t, there *catalog.Table, p expand.Any, reverse bool, stampPhase phase.Phase) (*task, error) {
 	d, c := p.Definition(), p.Conversion()
-	k := &task{d: d, kind: "copy", source: d.Old, target: d.New, todo: "t." + ident.Quote(d.Stamp) + " IS NULL",
+	k := &task{d: d, kind: "copy", source: d.Old, target: d.New, todo: d.Unstamped(),
 		stamp: stampPhase, convert: c.Forward, scan: c.ScanOld, columns: c.Old}
+	if c := there.Column(d.New[0]); c != nil {
+		k.newType = c.Type
+	}
 	if d.HasForward() {
 		k.exprs = d.ForwardSQL
 	}
 	if reverse {
 		k.kind, k.source, k.target, k.exprs, k.convert, k.scan, k.columns = "reverse", d.New, d.Old, nil, c.Backward, c.ScanNew, c.New
-		k.todo = fmt.Sprintf("t.%s >= %d", ident.Quote(d.Stamp), phase.Contract.Floor())
+		k.todo = d.Contracted()
 		if d.HasBackward() && (d.HasForward() || k.convert == nil) { // without forward only Go can tell whether old holds the value
 			k.exprs = d.BackwardSQL
 		}
 		if k.exprs == nil && k.convert == nil {
 			return nil, fmt.Errorf("%s, new to old: %w: declare Backward", p.Name(), ErrDirection)
 		}
+		if k.exprs == nil && d.Moved() {
+			return nil, fmt.Errorf("%s, new to old: %w: between two tables SQL converts: declare BackwardSQL", p.Name(), ErrDirection)
+		}
+		there = t
 	}
 	k.columnTypes = map[string]string{}
 	for _, c := range t.Columns {
@@ -55,7 +63,7 @@ func newTask(t *catalog.Table, p expand.Any, reverse bool, stampPhase phase.Phas
 		k.types = append(k.types, k.columnTypes[name])
 	}
 	for _, name := range k.target {
-		c := t.Column(name)
+		c := there.Column(name)
 		if c == nil {
 			return nil, fmt.Errorf("%s: column %s is not there: run expand.Apply", p.Name(), ident.Quote(name))
 		}
@@ -132,11 +140,17 @@ func (k *task) windowSQL(low bool) string {
 // updateSQL copies one stripe inside the server. The expression is on the target row, so PostgreSQL evaluates it again when a
 // concurrent write came first; the stamp then excludes the row.
 func (k *task) updateSQL(low bool, stripe, stripes int) string {
+	if k.d.Moved() {
+		return k.copySQL("", k.between(low)+" AND "+k.inStripe(stripe, stripes))
+	}
 	return "UPDATE " + k.from() + " SET " + k.sets() + " WHERE " + k.between(low) + " AND " + k.inStripe(stripe, stripes) + " AND " + k.todo
 }
 
 // updateKeysSQL is updateSQL for rows that are named by their keys: an array for each key column.
 func (k *task) updateKeysSQL() string {
+	if k.d.Moved() {
+		return k.copySQL(k.named())
+	}
 	arrays, names, same := k.keyArrays()
 	return fmt.Sprintf("UPDATE %s SET %s FROM unnest(%s) AS v(%s) WHERE %s AND %s", k.from(), k.sets(), arrays, names, same, k.todo)
 }

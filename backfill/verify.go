@@ -146,6 +146,9 @@ func (v *verifier) window(ctx context.Context, pos state.Position) error {
 
 // differsSQL says that a row is not in step.
 func (k *task) differsSQL() string {
+	if k.d.Moved() {
+		return k.movedDiffers()
+	}
 	stamp := "t." + ident.Quote(k.d.Stamp)
 	var terms []string
 	for i, e := range k.d.ForwardSQL("t.") {
@@ -159,7 +162,7 @@ func (k *task) differsSQL() string {
 
 func (v *verifier) compareInServer(ctx context.Context, pos state.Position) (rows, differences int64, keys [][]string, err error) {
 	k := v.task
-	from := " FROM " + k.from() + " WHERE " + k.between(pos.Low != nil)
+	from := " FROM " + k.compared() + " WHERE " + k.between(pos.Low != nil)
 	text := "SELECT count(*), count(*) FILTER (WHERE " + k.differsSQL() + ")" + from
 	if err := v.db.QueryRowContext(ctx, text, window(pos)...).Scan(&rows, &differences); err != nil || differences == 0 {
 		return rows, differences, nil, err

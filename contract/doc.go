@@ -13,6 +13,9 @@
 // what ALTER TABLE ... RENAME COLUMN would have left, apart from the column's position. Each step takes ACCESS EXCLUSIVE for a moment only;
 // nothing is dropped with CASCADE, and what depends on old is listed before anything is touched.
 //
+// Where new is in another table, Relax takes the same from old; what new has of it is for you to say (expand's "Another table"). Finish does nothing, and Drop gives new the default. Each takes
+// its locks on both tables.
+//
 // # The way back
 //
 // Relax notes in the state schema what it takes; Restore gives it back, in Switch or in Migrate, by statements that block nobody for long. From Contract the way back is switchover.Revert, backfill.Run with Reverse,

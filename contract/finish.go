@@ -16,6 +16,9 @@ import (
 // finish plans NOT NULL and default on new. Not before Contract: an INSERT by a stray, which the guard repairs, would fail.
 func (w *work) finish() ([]expand.Step, error) {
 	var steps []expand.Step
+	if w.d.Moved() { // the row of another table may be made by somebody who does not know the column
+		return nil, nil
+	}
 	for _, name := range w.d.New {
 		c := w.table.Column(name)
 		if c == nil {
@@ -58,6 +61,9 @@ func (w *work) newDefault() string {
 // dropStep is one transaction: guard, old and stamp go, and the twins take the names. It reads the catalog in tx and runs nothing yet.
 func (w *work) dropStep(ctx context.Context, tx *sqlx.Tx) (expand.Step, error) {
 	s := expand.Step{Name: "drop old, stamp and guard", Lock: "ACCESS EXCLUSIVE", Why: "metadata only; without CASCADE"}
+	if w.d.Moved() {
+		return w.movedDrop(ctx, tx)
+	}
 	for _, name := range w.d.New {
 		if c := w.table.Column(name); c == nil || w.notNull(name) && !c.NotNull {
 			return s, fmt.Errorf("column %s is not yet NOT NULL: run contract.Apply with Finish: %w", ident.Quote(name), ErrPhase)

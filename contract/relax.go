@@ -83,11 +83,12 @@ func (w *work) relaxColumn(ctx context.Context, s *expand.Step, r *state.Relaxed
 }
 
 // take drops an object of old, remembers how to bring it back, and what gives its name to the twin. Without a valid twin it would be lost; of a column set nobody
-// but the operator knows whether one is needed, whom the gate to Switch has asked.
+// but the operator knows whether one is needed, whom the gate to Switch has asked; and in
+// another table it is for others to say what it means there.
 func (w *work) take(s *expand.Step, r *state.Relaxed, t catalog.Taken, twins []catalog.Twin) error {
 	i := slices.IndexFunc(twins, func(w catalog.Twin) bool { return w.Kind == t.Kind && w.Of == t.Name })
 	ready := i >= 0 && twins[i].Ready
-	if !ready && !w.d.IsSet() {
+	if !ready && !w.d.IsSet() && !w.d.Moved() {
 		return fmt.Errorf("%s %s has no valid twin on new: run expand.ApplyTwins: %w", t.Kind, ident.Quote(t.Name), ErrDependents)
 	}
 	s.SQL = append(s.SQL, t.Drop)

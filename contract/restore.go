@@ -10,7 +10,6 @@ import (
 	"github.com/tandem-go/tandem/internal/guard"
 	"github.com/tandem-go/tandem/internal/ident"
 	"github.com/tandem-go/tandem/internal/pg"
-	"github.com/tandem-go/tandem/internal/phase"
 	"github.com/tandem-go/tandem/internal/state"
 	"github.com/tandem-go/tandem/switchover"
 )
@@ -40,7 +39,7 @@ func (w *work) restore(ctx context.Context) ([]expand.Step, error) {
 	if w.reversing() {
 		last = expand.Step{Name: "repair guard", Lock: "ACCESS EXCLUSIVE", Why: "old is whole again: strays may write it, and the triggers that only reject go",
 			// the strongest lock first: a transaction that has read and then writes would deadlock with one that is made stronger on the way
-			SQL: append([]string{"LOCK TABLE " + w.d.Table.SQL() + " IN ACCESS EXCLUSIVE MODE"}, guard.Install(w.table.Spec(w.d), guard.Repair)...)}
+			SQL: append([]string{w.lockTables("ACCESS EXCLUSIVE")}, guard.Install(w.table.Spec(w.d), guard.Repair)...)}
 	}
 	if len(steps) == 0 && len(last.SQL) == 0 {
 		return nil, nil
@@ -52,8 +51,7 @@ func (w *work) restore(ctx context.Context) ([]expand.Step, error) {
 // refuseUnreversed counts what backfill.Run with Reverse has still to do. It reads the table once; the reverse guard lets no such row come.
 func (w *work) refuseUnreversed(ctx context.Context) error {
 	var n int64
-	err := w.db.GetContext(ctx, &n, fmt.Sprintf(`SELECT count(*) FROM (SELECT FROM %s WHERE %s >= %d LIMIT 1000) x`,
-		w.d.Table.SQL(), ident.Quote(w.d.Stamp), phase.Contract.Floor()))
+	err := w.db.GetContext(ctx, &n, fmt.Sprintf(`SELECT count(*) FROM (SELECT FROM %s AS t WHERE %s LIMIT 1000) x`, w.d.Table.SQL(), w.d.Contracted()))
 	if err != nil {
 		return pg.Cause(ctx, err)
 	}
@@ -67,11 +65,11 @@ func (w *work) refuseUnreversed(ctx context.Context) error {
 func (w *work) takenFromNew() ([]expand.Step, error) {
 	var out []expand.Step
 	for _, name := range w.d.New {
-		c := w.table.Column(name)
+		c := w.there.Column(name)
 		if c == nil {
 			return nil, fmt.Errorf("column %s: %w", ident.Quote(name), expand.ErrNoColumn)
 		}
-		alter := "ALTER TABLE " + w.d.Table.SQL() + " ALTER COLUMN " + ident.Quote(name)
+		alter := "ALTER TABLE " + w.there.SQL() + " ALTER COLUMN " + ident.Quote(name)
 		s := expand.Step{Name: "new nullable and without default again", Lock: "ACCESS EXCLUSIVE", Why: "metadata only"}
 		if c.NotNull {
 			s.SQL = append(s.SQL, alter+" DROP NOT NULL")

@@ -73,7 +73,7 @@ var mergePlace = expand.SetSpec[degrees, *string]{Table: "people",
 		return d, err
 	}}
 
-const peopleSQL = `
+const poetsSQL = `
 	CREATE TABLE people (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 		full_name text NOT NULL DEFAULT 'nobody' CONSTRAINT named CHECK (full_name <> ''), lat int NOT NULL DEFAULT 0, lon int, CHECK (lat < lon));
 	CREATE UNIQUE INDEX people_name ON people (full_name);
@@ -107,8 +107,8 @@ func TestSets(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newLonelyWalker(t, peopleSQL, c.pair)
-			steps, err := expand.Plan(w.ctx, pgtestWith(t, peopleSQL), c.pair)
+			w := newLonelyWalker(t, poetsSQL, c.pair)
+			steps, err := expand.Plan(w.ctx, pgtestWith(t, poetsSQL), c.pair)
 			require.NoError(t, err)
 			require.Contains(t, steps[0].Why, map[bool]string{true: `index people_name, check named`, false: `check people_check`}[strings.HasPrefix(name, "split")])
 			before := w.number(`SELECT sum(hashtext(full_name || lat || coalesce(lon, -1))) FROM people`)
@@ -193,7 +193,7 @@ func TestNotNullOfSet(t *testing.T) {
 	spec := splitName
 	spec.New = slices.Clone(spec.New)
 	spec.New[1].NotNull = true // and there are mononyms
-	w := newLonelyWalker(t, peopleSQL, expand.ConvertSet(spec))
+	w := newLonelyWalker(t, poetsSQL, expand.ConvertSet(spec))
 	w.gates.Waive = map[string]string{"twins": "a test", "statistics": "a test", "default": "a test"}
 	w.toMigrate()
 	_, err := backfill.Verify(w.ctx, w.db, w.pair, backfill.VerifyOptions{})
@@ -214,7 +214,7 @@ func TestNotNullOfSet(t *testing.T) {
 func TestBadRowOfSet(t *testing.T) {
 	t.Parallel()
 	spec := inGo(mergePlace)
-	w := newLonelyWalker(t, strings.Replace(peopleSQL, ", CHECK (lat < lon)", "", 1)+`; UPDATE people SET lon = lat - 1 WHERE id = 7`, expand.ConvertSet(spec))
+	w := newLonelyWalker(t, strings.Replace(poetsSQL, ", CHECK (lat < lon)", "", 1)+`; UPDATE people SET lon = lat - 1 WHERE id = 7`, expand.ConvertSet(spec))
 	w.toMigrate()
 	require.Equal(t, 1, w.number(`SELECT count(*) FROM tandem.bad_row WHERE key = '{7}' AND error LIKE '%lat must be less%'`))
 	require.Equal(t, 1, w.number(`SELECT count(*) FROM people WHERE place_stamp IS NULL`))

@@ -106,6 +106,7 @@ type work struct {
 	d     expand.Definition
 	m     *state.Migration
 	table *catalog.Table
+	there *catalog.Table // of new and stamp, mostly the same
 }
 
 func load(ctx context.Context, db *sqlx.DB, p expand.Any, stage Stage) (*work, error) {
@@ -133,7 +134,10 @@ func (w *work) read(ctx context.Context, q sqlx.QueryerContext) (err error) {
 	if want := belongs[w.stage]; !slices.Contains(want, w.m.Phase) {
 		return fmt.Errorf("%w: it is in %s, %s belongs to %v", ErrPhase, w.m.Phase, w.stage, want)
 	}
-	w.table, err = catalog.Read(ctx, q, w.d.Table)
+	if w.table, err = catalog.Read(ctx, q, w.d.Table); err != nil {
+		return err
+	}
+	w.there, err = catalog.There(ctx, q, w.table, w.d)
 	return err
 }
 
@@ -225,7 +229,7 @@ func (w *work) drop(ctx context.Context, o Options) error {
 	gates.LockTimeout, gates.Attempts = o.Locks.LockTimeout, o.Locks.Attempts
 	gates.Within = func(ctx context.Context, tx *sqlx.Tx) error {
 		// It conflicts with CREATE INDEX, and lets everybody read and write until the drop.
-		if _, err := tx.ExecContext(ctx, "LOCK TABLE "+w.d.Table.SQL()+" IN SHARE UPDATE EXCLUSIVE MODE"); err != nil {
+		if _, err := tx.ExecContext(ctx, w.lockTables("SHARE UPDATE EXCLUSIVE")); err != nil {
 			return err
 		}
 		if err := w.read(ctx, tx); err != nil {

@@ -15,6 +15,8 @@ type binding interface {
 	parts() []reflect.StructField
 	// write appends the arguments for writeColumns of the phase.
 	write(ph switchover.Phase, field any, stamp int32, args []any) ([]any, error)
+	// writeThere appends the arguments for the columns of another table that the phase writes.
+	writeThere(ph switchover.Phase, field any, stamp int32, args []any) []any
 	// read returns a reader for the rows of one query.
 	read(ph switchover.Phase) columnReader
 	// argument converts a value of new to one for filter in the phase.
@@ -48,6 +50,12 @@ func (p *Pair[O, N]) write(ph switchover.Phase, field any, stamp int32, args []a
 			return nil, err
 		}
 		args = p.old.arguments(args, o)
+	}
+	if p.def.Moved() { // new is in another table: writeThere
+		if ph.WritesOld() && p.def.Identity() {
+			args = p.new.arguments(args, v)
+		}
+		return args, nil
 	}
 	if ph.WritesNew() || p.def.Identity() {
 		args = p.new.arguments(args, v)

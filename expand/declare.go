@@ -37,16 +37,19 @@ type Column struct {
 }
 
 // ConvertSet declares a pair of column sets.
-func ConvertSet[O, N any](s SetSpec[O, N]) *Pair[O, N] {
+func ConvertSet[O, N any](s SetSpec[O, N]) *Pair[O, N] { return declared(s, "", nil) }
+
+// declared makes a pair; to is the table of new, "" for old's own.
+func declared[O, N any](s SetSpec[O, N], to string, toKey []string) *Pair[O, N] {
 	p := &Pair[O, N]{forward: s.Forward, backward: s.Backward, equal: s.Equal}
 	if p.equal == nil {
 		p.equal = equalBytes[N]
 	}
-	p.err = p.declare(s)
+	p.err = p.declare(s, to, toKey)
 	return p
 }
 
-func (p *Pair[O, N]) declare(s SetSpec[O, N]) error {
+func (p *Pair[O, N]) declare(s SetSpec[O, N], to string, toKey []string) error {
 	table, err := ident.ParseTable(s.Table)
 	if err != nil {
 		return fmt.Errorf("pair %s to %s: %w", names(s.Old), names(s.New), err)
@@ -54,7 +57,15 @@ func (p *Pair[O, N]) declare(s SetSpec[O, N]) error {
 	if len(s.Key) == 0 {
 		s.Key = []string{"id"}
 	}
-	d := pair.Definition{Table: table, Key: s.Key}
+	d := pair.Definition{Table: table, Key: s.Key, ToKey: toKey}
+	if to != "" {
+		if d.To, err = ident.ParseTable(to); err != nil {
+			return fmt.Errorf("pair %s to %s: %w", names(s.Old), names(s.New), err)
+		}
+		if len(toKey) == 0 {
+			d.ToKey = s.Key
+		}
+	}
 	for _, c := range s.Old {
 		d.Old = append(d.Old, c.Name)
 		if c.Type != "" || c.NotNull {

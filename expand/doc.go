@@ -111,6 +111,40 @@
 // tests in sql_test.go and bulk_test.go show each form. Module examples/recipes has the pair with squirrel, with sqlc, and with pgx as the driver. An array of
 // Cells for unnest holds what lib/pq's arrays hold: no []byte.
 //
+// # Another table
+//
+// New may be in another table of the same database, whose rows belong to the rows of old's table one to one by key:
+//
+//	var Bio = expand.Move[string]("users", "bio", "profiles", "user_id") // users.bio becomes profiles.bio
+//
+//	type User struct {
+//		ID  int64  `db:"id" tandem:"default"`
+//		Bio string `db:"bio"` // for the repository of users, in all phases
+//	}
+//
+// Phases, gates and commands are the same; the migration is called profiles.bio. What differs:
+//
+//   - Up to Switch everybody writes users.bio alone, the wrappers too, and triggers write profiles.bio and profiles.bio_stamp in the same transaction. So
+//     ForwardSQL is a must. From Contract on the wrappers write users and profiles in one statement, and triggers refuse a write of users.bio.
+//   - From Apply on each new row of users gets a row of profiles when its transaction ends, unless it has one by then, and the backfill makes those of old rows.
+//     So the other columns of profiles must be able to be left out, and a foreign key from user_id to users must be ON DELETE CASCADE: Plan asks for both. Without one a deleted user leaves its row of profiles behind. Code
+//     that inserts both rows in one transaction need not change before Contract; who inserts a profile later, or from Contract on, does so by ON CONFLICT DO UPDATE.
+//     A row of profiles that is deleted while its user stays comes back with other columns at their defaults: up to Switch with the bio, from Contract on without.
+//   - An old binary cannot be told from a wrapper before Contract: the gate strays knows only those who write profiles.bio, which is carried to users.bio if there is
+//     BackwardSQL, else refused. So be sure yourself that no old binary runs when you go to Contract; one that does gets TD001. On the way back from Contract neither
+//     can be refused: start old binaries after contract.Apply with Restore, for until then they read values of yesterday.
+//   - The key of a row cannot change during the migration (TD002). Writers of users lock the row of users, then that of profiles. Who writes profiles.bio by hand,
+//     or deletes a row of profiles, does it the other way round, and may meet a writer of the same user in a deadlock, of which PostgreSQL ends one (40P01).
+//   - Reads join profiles, of which a clause sees nothing but {bio}: FOR UPDATE becomes FOR UPDATE OF users, and locks the row of users only: what it reads of
+//     profiles may be older than the lock, so read again after it. InsertMany inserts row by row from Contract on, in one transaction. Upsert cannot decide by {bio}.
+//     Do, In and Pin return ErrTwoTables.
+//   - ApplyTwins builds the indexes that are on users.bio alone. Others, checks and foreign keys are listed by the gate twins: make those that profiles needs by hand, then waive
+//     it. Comments and grants are not carried over, nor is NOT NULL, because a row of profiles may be made by whoever does not know the column; the default comes with the drop.
+//   - A row of users without a row of profiles, made around the wrappers after the drop, is read as NULL.
+//   - Undo leaves the rows of profiles that were made. Neither table may be partitioned or have FORCE ROW LEVEL SECURITY; the way back from Contract takes BackwardSQL.
+//
+// Apply takes SHARE ROW EXCLUSIVE on users and ACCESS EXCLUSIVE on profiles; all other steps lock both tables as they lock the one of other pairs, users first.
+//
 // # Names
 //
 // A table is `users`, `app.users` or `app."My.Users"`. Without a schema it is in public, whatever search_path says: behind a pooler that setting is

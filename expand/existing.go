@@ -19,7 +19,7 @@ import (
 func checkExisting(ctx context.Context, db *sqlx.DB, t *catalog.Table, d pair.Definition) error {
 	want := make([]string, len(d.New))
 	for i := range d.New {
-		want[i] = t.Column(d.Old[min(i, len(d.Old)-1)]).TypeSQL()
+		want[i] = newTypeSQL(t, d, i)
 		if d.Types != nil {
 			var err error
 			if want[i], err = catalog.SpellType(ctx, db, d.Types[i]); err != nil {

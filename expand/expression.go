@@ -42,6 +42,7 @@ func checkBackward(ctx context.Context, db *sqlx.DB, t *catalog.Table, d pair.De
 	if !d.HasBackward() || d.Identity() {
 		return nil
 	}
+	d = d.Apart()
 	err := pg.InTx(ctx, db, pg.Settings{}, func(ctx context.Context, tx *sqlx.Tx) error {
 		// the spelled type is looked up before the guard's search_path hides the application's schemas
 		if _, err := tx.ExecContext(ctx, `CREATE TEMPORARY TABLE tandem_parse (`+columnsSQL(t, d)+`) ON COMMIT DROP`); err != nil {
@@ -88,9 +89,10 @@ func refuseDomain(ctx context.Context, db *sqlx.DB, t *catalog.Table, d pair.Def
 		}
 		old := t.Column(d.Old[min(i, len(d.Old)-1)])
 		err := pg.InTx(ctx, db, pg.Settings{}, func(ctx context.Context, tx *sqlx.Tx) error {
-			relation, number := t.OID, old.Number // whose type new gets; a rename needs no right to make tables
-			if d.Types != nil {
-				number = 1
+			relation, number := t.OID, 1
+			if d.Types == nil {
+				number = old.Number // whose type new gets; a rename needs no right to make tables
+			} else {
 				if _, err := tx.ExecContext(ctx, `CREATE TEMPORARY TABLE tandem_parse (c `+d.Types[i]+`) ON COMMIT DROP`); err != nil {
 					return err
 				}

@@ -83,7 +83,7 @@ func (m *model) addFields(t reflect.Type, pairs []Any) error {
 	}
 	for _, info := range list {
 		f := field{name: info.Path, index: info.Index, pair: -1, generated: isGenerated(info)}
-		of, err := pairOf(f.name, pairs)
+		of, err := m.pairOf(f.name, pairs)
 		if err != nil {
 			return err
 		}
@@ -115,10 +115,9 @@ func isGenerated(info *reflectx.FieldInfo) bool {
 }
 
 // pairOf finds the pair that a column is new of; nil for an ordinary column.
-func pairOf(column string, pairs []Any) (Any, error) {
+func (m *model) pairOf(column string, pairs []Any) (Any, error) {
 	for _, p := range pairs {
-		d := p.Definition()
-		if slices.Contains(d.Old, column) || column == d.Stamp {
+		if m.forbids(p.Definition(), column) {
 			return nil, fmt.Errorf("field %s is the old or the stamp column of pair %s: the model has the new shape only", column, p.Name())
 		}
 	}
@@ -172,6 +171,14 @@ func (b *bound) scatter(row reflect.Value, v any) {
 	for _, p := range b.parts {
 		fieldAt(row, p.model).Set(fieldAt(reflect.ValueOf(v).Elem(), p.value))
 	}
+}
+
+// forbids tells whether a field of that name would be of a column that the pair hides. In another table new may have the name of old, and the stamp one of this table.
+func (m *model) forbids(d pair.Definition, name string) bool {
+	if d.Moved() {
+		return slices.Contains(d.Old, name) && !slices.Contains(d.New, name)
+	}
+	return slices.Contains(d.Old, name) || name == d.Stamp
 }
 
 // maxFields is what fits the mask of fields that an INSERT leaves to the database.

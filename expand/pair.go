@@ -49,6 +49,9 @@ type Spec[O, N any] struct {
 	New   string   // the column that replaces it
 	Type  string   // SQL type of new; defaults to type and collation of old
 
+	To    string   // the table that new is in, if it is another than Table: see "Another table" in the package's documentation
+	ToKey []string // the columns of To that hold Key, in its order; defaults to Key
+
 	Forward  func(O) (N, error) // old value to new; must depend on its argument alone
 	Backward func(N) (O, error) // new value to old, such that forward leads back, else ErrLossy; without it phases that write old refuse to write
 
@@ -70,8 +73,9 @@ func Rename[T any](table, from, to string, key ...string) *Pair[T, T] {
 
 // Convert declares a pair whose values convert, such as price double precision to price_cents bigint.
 func Convert[O, N any](s Spec[O, N]) *Pair[O, N] {
-	return ConvertSet(SetSpec[O, N]{Table: s.Table, Key: s.Key, Old: []Column{{Name: s.Old, SQL: s.BackwardSQL}}, New: []Column{{Name: s.New, Type: s.Type, SQL: s.ForwardSQL}},
-		Forward: s.Forward, Backward: s.Backward, Equal: s.Equal})
+	spec := SetSpec[O, N]{Table: s.Table, Key: s.Key, Old: []Column{{Name: s.Old, SQL: s.BackwardSQL}}, New: []Column{{Name: s.New, Type: s.Type, SQL: s.ForwardSQL}},
+		Forward: s.Forward, Backward: s.Backward, Equal: s.Equal}
+	return declared(spec, s.To, s.ToKey)
 }
 
 // Name is the migration's name: what switchover.Advance is given, what errors and the state tables show. `users.full_name`.

@@ -1,7 +1,6 @@
 package expand_test
 
 import (
-	"slices"
 	"testing"
 
 	"github.com/jmoiron/sqlx"
@@ -37,9 +36,10 @@ func setPhase(t testing.TB, db *sqlx.DB, p expand.Any, ph switchover.Phase) {
 		for _, sql := range guard.Remove(d) {
 			tx.MustExec(sql)
 		}
-		for _, name := range append(slices.Clone(d.Old), d.Stamp) {
+		for _, name := range d.Old {
 			tx.MustExec(`ALTER TABLE ` + d.Table.SQL() + ` DROP COLUMN ` + ident.Quote(name))
 		}
+		tx.MustExec(`ALTER TABLE ` + d.There().Table.SQL() + ` DROP COLUMN ` + ident.Quote(d.Stamp))
 	}
 	tx.MustExec(`UPDATE tandem.migration SET phase = $2, guard = $3, epoch = epoch + 1 WHERE name = $1`, p.Name(), ph, mode)
 	require.NoError(t, tx.Commit())

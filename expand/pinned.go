@@ -2,6 +2,7 @@ package expand
 
 import (
 	"context"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -60,6 +61,9 @@ func (p *Pair[O, N]) In(tx *Tx) (*Pinned[O, N], error) {
 }
 
 func (p *Pair[O, N]) pinned(pin switchover.Pin, member *switchover.Member) (*Pinned[O, N], error) {
+	if p.def.Moved() {
+		return nil, fmt.Errorf("%s: %w", p.Name(), ErrTwoTables)
+	}
 	write, read, err := pinnedPhase(pin, p.name, p.fingerprint, &p.def)
 	if err != nil {
 		return nil, err

@@ -115,6 +115,10 @@ func plan(ctx context.Context, db *sqlx.DB, p Any) ([]Step, error) {
 	if err != nil {
 		return nil, err
 	}
+	to, err := catalog.There(ctx, db, t, d)
+	if err != nil {
+		return nil, err
+	}
 	m, err := registered(ctx, db, d)
 	if err != nil {
 		return nil, err
@@ -125,7 +129,7 @@ func plan(ctx context.Context, db *sqlx.DB, p Any) ([]Step, error) {
 		}
 	}
 	if m != nil && m.Phase == phase.Complete {
-		if m.Same(d) == nil && over(t, d) {
+		if m.Same(d) == nil && over(t, to, d) {
 			return nil, nil
 		}
 		m = nil // its name begins again
@@ -141,27 +145,31 @@ func plan(ctx context.Context, db *sqlx.DB, p Any) ([]Step, error) {
 	if err := t.Fits(d); err != nil {
 		return nil, err
 	}
-	if err := checkExisting(ctx, db, t, d); err != nil {
+	if err := t.FitsThere(ctx, db, to, d); err != nil {
+		return nil, err
+	}
+	there := t.Typed(d)
+	if err := checkExisting(ctx, db, to, there); err != nil {
 		return nil, err
 	}
 	if m == nil {
-		if err := errors.Join(refuseFilled(ctx, db, t, d), refuseContracted(ctx, db, t, d)); err != nil {
+		if err := errors.Join(refuseFilled(ctx, db, to, there), refuseContracted(ctx, db, to, there)); err != nil {
 			return nil, err
 		}
 	}
-	if err := errors.Join(checkForward(ctx, db, d), checkBackward(ctx, db, t, d), refuseDomain(ctx, db, t, d)); err != nil {
+	if err := errors.Join(checkForward(ctx, db, d), checkBackward(ctx, db, t, d), refuseDomain(ctx, db, to, there)); err != nil {
 		return nil, err
 	}
 	says := ""
 	if m == nil { // once it runs, nothing may keep a lost guard from coming back
-		if err := checkPure(ctx, db, t, d); err != nil {
+		if err := checkPure(ctx, db, t, d.Apart()); err != nil {
 			return nil, err
 		}
 		if says, err = checkSample(ctx, db, t, p); err != nil {
 			return nil, err
 		}
 	}
-	steps, err := planStep(ctx, db, t, d, m)
+	steps, err := planStep(ctx, db, t, to, d, m)
 	if says != "" && len(steps) > 0 {
 		steps[0].Why += "; " + says
 	}
@@ -169,9 +177,9 @@ func plan(ctx context.Context, db *sqlx.DB, p Any) ([]Step, error) {
 }
 
 // planStep is the one transaction of Apply on a table that has passed all checks; none where everything is there.
-func planStep(ctx context.Context, db *sqlx.DB, t *catalog.Table, d pair.Definition, m *state.Migration) ([]Step, error) {
-	s := columnsStep(t, d)
-	if len(s.SQL) > 0 { // a role with rights on single columns can write the new ones from the first moment
+func planStep(ctx context.Context, db *sqlx.DB, t, to *catalog.Table, d pair.Definition, m *state.Migration) ([]Step, error) {
+	s := columnsStep(to, t.Typed(d))
+	if len(s.SQL) > 0 && !d.Moved() { // a role with rights on single columns can write the new ones from the first moment
 		grants, err := catalog.Grants(ctx, db, t, d.Old, append(slices.Clone(d.New), d.Stamp))
 		if err != nil {
 			return nil, err
@@ -185,7 +193,9 @@ func planStep(ctx context.Context, db *sqlx.DB, t *catalog.Table, d pair.Definit
 	if m != nil && m.Guard != guard.None && len(s.SQL) == 0 && unguarded == "" {
 		return nil, nil
 	}
-	if len(s.SQL) == 0 { // two at once would trip over each other in the catalog
+	if d.Moved() {
+		s = lockBoth(s, d)
+	} else if len(s.SQL) == 0 { // two at once would trip over each other in the catalog
 		s.SQL = []string{"LOCK TABLE " + d.Table.SQL() + " IN SHARE ROW EXCLUSIVE MODE"}
 		s.Lock = "SHARE ROW EXCLUSIVE"
 	}
@@ -217,10 +227,10 @@ func registered(ctx context.Context, db *sqlx.DB, d pair.Definition) (*state.Mig
 }
 
 // over tells whether the table is as a migration leaves it.
-func over(t *catalog.Table, d pair.Definition) bool {
-	there := func(name string) bool { return t.Column(name) != nil }
-	missing := func(name string) bool { return !there(name) }
-	return !slices.ContainsFunc(d.Old, there) && !slices.ContainsFunc(d.New, missing)
+func over(t, to *catalog.Table, d pair.Definition) bool {
+	here := func(name string) bool { return t.Column(name) != nil }
+	missing := func(name string) bool { return to.Column(name) == nil }
+	return !slices.ContainsFunc(d.Old, here) && !slices.ContainsFunc(d.New, missing)
 }
 
 // columnsStep adds what is missing. New has no default, so PostgreSQL only changes the catalog.
@@ -230,11 +240,7 @@ func columnsStep(t *catalog.Table, d pair.Definition) Step {
 	alter := "ALTER TABLE " + d.Table.SQL() + " ADD COLUMN IF NOT EXISTS "
 	for i, name := range d.New {
 		if t.Column(name) == nil {
-			typeSQL := t.Column(d.Old[min(i, len(d.Old)-1)]).TypeSQL()
-			if d.Types != nil {
-				typeSQL = d.Types[i]
-			}
-			s.SQL = append(s.SQL, alter+ident.Quote(name)+" "+typeSQL)
+			s.SQL = append(s.SQL, alter+ident.Quote(name)+" "+newTypeSQL(t, d, i))
 		}
 	}
 	if t.Column(d.Stamp) == nil {

@@ -34,7 +34,7 @@ func recovery(ctx context.Context, db *sqlx.DB, t *catalog.Table, d pair.Definit
 			continue
 		}
 		return []Step{{Name: "register again", Lock: "SHARE ROW EXCLUSIVE", Why: "the guard is there and the migration's row is gone",
-			SQL: []string{"LOCK TABLE " + d.Table.SQL() + " IN SHARE ROW EXCLUSIVE MODE"},
+			SQL: []string{lockTables(d, "SHARE ROW EXCLUSIVE")},
 			Also: func(ctx context.Context, tx *sqlx.Tx) error {
 				m, err := state.Register(ctx, tx, d)
 				if err != nil || m.Phase != phase.Start || m.Guard != guard.None {

@@ -133,6 +133,7 @@ func (r *Repository[T]) Get(ctx context.Context, key ...any) (T, error) {
 
 // Select reads rows. The clause is what follows the table in SQL: `WHERE {full_name} = $1 ORDER BY {full_name} LIMIT 10`. {column} names the new column of
 // a pair and becomes the column that the phase reads; its arguments are made with the pair's Arg. The table goes by its bare name.
+// Where a pair moves to another table, that is joined: FOR UPDATE is to be FOR UPDATE OF the table.
 // Up to Migrate a filter asks old, which is right; from Switch on new, which is exact but for strays of a pair that only Go converts: those are found
 // by their new value after backfill.Sweep.
 func (r *Repository[T]) Select(ctx context.Context, clause string, args ...any) ([]T, error) {

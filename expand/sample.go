@@ -31,7 +31,7 @@ func checkSample(ctx context.Context, db *sqlx.DB, t *catalog.Table, p Any) (say
 	if p.Definition().IsSet() {
 		return checkSetSample(ctx, db, t, p)
 	}
-	s := &sample{t: t, d: p.Definition(), c: p.Conversion(), have: "tandem_go"}
+	s := &sample{t: t, d: p.Definition().Apart(), c: p.Conversion(), have: "tandem_go"}
 	s.old, s.new = ident.Quote(s.d.Old[0]), ident.Quote(s.d.New[0])
 	if s.d.HasForward() {
 		s.have = s.new

@@ -124,13 +124,16 @@ func (m *model) selectSQL(p phases) string {
 	prefix := ident.Quote(m.table.Name) + "."
 	var columns []string
 	for _, f := range m.fields {
-		if f.pair < 0 {
+		switch {
+		case f.pair < 0:
 			columns = append(columns, prefix+ident.Quote(f.name))
-		} else {
+		case m.pairs[f.pair].def.Moved():
+			columns = append(columns, m.storedThere(f.pair, p.read(f.pair))...)
+		default:
 			columns = append(columns, ident.QuoteAll(prefix, storedColumns(m.pairs[f.pair].def, p.read(f.pair)))...)
 		}
 	}
-	return "SELECT " + strings.Join(columns, ", ") + " FROM " + m.table.SQL()
+	return "SELECT " + strings.Join(columns, ", ") + " FROM " + m.table.SQL() + m.joins(p)
 }
 
 func (m *model) whereKey(first int) string {
@@ -146,6 +149,9 @@ func (m *model) clause(p phases, text string) (string, error) {
 	return fragment.Expand(text, func(name string) (string, error) {
 		for i, b := range m.pairs {
 			if slices.Contains(b.def.New, name) {
+				if b.def.Moved() && p.read(i).ReadsNew() {
+					return joinedColumn(i, "new"), nil
+				}
 				return filter(b.def, p.read(i), ident.Quote(m.table.Name)+".", name)
 			}
 		}

@@ -13,6 +13,12 @@ import (
 // writeColumns are the columns of a pair that a phase writes, in the order of the arguments.
 func writeColumns(d pair.Definition, ph switchover.Phase) []string {
 	var out []string
+	if d.Moved() { // new and stamp are written by the guard, or in a statement of their own table
+		if ph.WritesOld() {
+			out = append(out, d.Old...)
+		}
+		return out
+	}
 	if ph.WritesOld() {
 		out = append(out, d.Old...)
 	}

@@ -90,7 +90,10 @@ func planTwins(ctx context.Context, db *sqlx.DB, d Definition) ([]Step, error) {
 			return nil, fmt.Errorf("unique constraint %s: %w: PostgreSQL cannot make one of an index on a partitioned table; ALTER TABLE %s ADD CONSTRAINT %s UNIQUE (...)",
 				ident.Quote(w.Of), ErrRefused, d.Table, ident.Quote(w.Name))
 		}
-		steps = append(steps, twinSteps(d, w)...)
+		steps = append(steps, twinSteps(d.There(), w)...)
+	}
+	if d.Moved() {
+		return append(steps, analyze(d)), nil
 	}
 	if !d.IsSet() {
 		attributes, err := catalog.Attributes(ctx, db, t, d.Old[0], d.New[0])
@@ -101,8 +104,12 @@ func planTwins(ctx context.Context, db *sqlx.DB, d Definition) ([]Step, error) {
 			steps = append(steps, Step{Name: "carry over comment, storage, statistics target and grants", Lock: attributesLock(attributes), SQL: attributes})
 		}
 	}
-	return append(steps, Step{Name: "analyze", Lock: "SHARE UPDATE EXCLUSIVE", Why: "the planner guesses 0.5 % of the rows for a column it knows nothing of",
-		SQL: []string{"ANALYZE " + d.Table.SQL() + " (" + ident.List("", d.New) + ")"}}), nil
+	return append(steps, analyze(d)), nil
+}
+
+func analyze(d Definition) Step {
+	return Step{Name: "analyze", Lock: "SHARE UPDATE EXCLUSIVE", Why: "the planner guesses 0.5 % of the rows for a column it knows nothing of",
+		SQL: []string{"ANALYZE " + d.There().Table.SQL() + " (" + ident.List("", d.New) + ")"}}
 }
 
 // alone names what old of a column set has and new will not get by itself; "" for a pair of two columns.

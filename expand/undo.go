@@ -26,7 +26,10 @@ func Undo(ctx context.Context, db *sqlx.DB, p Any, o Options) error {
 		return err
 	}
 	s := Step{Name: "drop new column, stamp and guard", Lock: "ACCESS EXCLUSIVE", SQL: guard.Remove(d)}
-	alter := "ALTER TABLE " + d.Table.SQL() + " DROP COLUMN IF EXISTS "
+	if d.Moved() {
+		s.SQL = append([]string{lockTables(d, "ACCESS EXCLUSIVE")}, s.SQL...)
+	}
+	alter := "ALTER TABLE " + d.There().Table.SQL() + " DROP COLUMN IF EXISTS "
 	for _, name := range append(slices.Clone(d.New), d.Stamp) {
 		s.SQL = append(s.SQL, alter+ident.Quote(name))
 	}

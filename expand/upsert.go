@@ -26,6 +26,11 @@ func (r *Repository[T]) Upsert(ctx context.Context, row *T, conflict ...string) 
 	if err != nil {
 		return fmt.Errorf("upsert into %s: conflict: %w", r.model.table, err)
 	}
+	for _, c := range conflict {
+		if f := r.model.field(c); f.pair >= 0 && r.model.pairs[f.pair].def.Moved() {
+			return fmt.Errorf("upsert into %s: column %s moves to another table, whose unique index cannot decide here: name another column", r.model.table, ident.Quote(c))
+		}
+	}
 	return r.run(ctx, "upsert into", func(ctx context.Context, q queryer, p view) error {
 		return r.upsert(ctx, q, p.phases, row, conflict)
 	})
@@ -97,5 +102,9 @@ func (m *model) onConflict(p phases, row reflect.Value, conflict, target []strin
 	columns := slices.DeleteFunc(slices.Clone(m.given(m.zeros(row))), func(c string) bool {
 		return m.field(c).pair < 0 && slices.Contains(conflict, c)
 	})
-	return " ON CONFLICT (" + ident.List("", target) + ") DO UPDATE SET " + excluded(m.written(p, columns))
+	set := excluded(m.written(p, columns))
+	if set == "" { // all that changes is in another table; the row is to be returned
+		set = ident.Quote(target[0]) + " = " + ident.Quote(m.table.Name) + "." + ident.Quote(target[0])
+	}
+	return " ON CONFLICT (" + ident.List("", target) + ") DO UPDATE SET " + set
 }

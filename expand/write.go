@@ -25,13 +25,14 @@ func (r *Repository[T]) Insert(ctx context.Context, row *T) error {
 	})
 }
 
-// InsertMany inserts rows in as few statements as PostgreSQL's limit of 65,535 parameters allows; more than one run in a transaction.
+// InsertMany inserts rows in as few statements as PostgreSQL's limit of 65,535 parameters allows; more than one run in a transaction. From
+// Contract on it is a statement for each row where a pair moves to another table.
 func (r *Repository[T]) InsertMany(ctx context.Context, rows []*T) error {
 	if err := r.refuseNil("insert into", rows...); err != nil {
 		return err
 	}
 	limit := maxParameters / r.model.width
-	if len(rows) > limit && r.tx == nil {
+	if (len(rows) > limit || len(rows) > 1 && r.model.moves()) && r.tx == nil {
 		return r.InTx(ctx, nil, func(ctx context.Context, tx *Tx) error { return r.In(tx).InsertMany(ctx, rows) })
 	}
 	for chunk := range slices.Chunk(rows, limit) {
@@ -86,7 +87,12 @@ func (r *Repository[T]) update(ctx context.Context, row *T, columns []string, ke
 			return err
 		}
 		key.phases = p.phases
+		there := r.model.there(p.phases, columns)
+		args = r.model.valuesThere(p.phases, v, there, args)
 		text := r.text(key, func() string {
+			if len(there) > 0 {
+				return r.model.updateThereSQL(p.phases, columns, there)
+			}
 			return "UPDATE " + r.model.table.SQL() + " SET " + assignments(r.model.written(p.phases, columns), 1) + r.model.whereKey(n+1)
 		})
 		return affected(q.ExecContext(ctx, text, args...))
@@ -103,6 +109,15 @@ func (r *Repository[T]) refuseNil(what string, rows ...*T) error {
 // insert sends one INSERT for rows, with tail behind it.
 func (r *Repository[T]) insert(ctx context.Context, q queryer, p phases, rows []*T, tail string) error {
 	m := r.model
+	there := m.there(p, m.columns)
+	if len(rows) > 1 && len(there) > 0 { // a row of the other table takes the key that its row has got
+		for _, row := range rows {
+			if err := r.insert(ctx, q, p, []*T{row}, tail); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	args := make([]any, 0, len(rows)*m.width)
 	zeros := make([]uint64, len(rows))
 	var returned uint64
@@ -114,8 +129,12 @@ func (r *Repository[T]) insert(ctx context.Context, q queryer, p phases, rows []
 			return err
 		}
 		returned |= zeros[i]
+		args = m.valuesThere(p, v, there, args)
 	}
 	build := func() string { return m.insertSQL(p, zeros, returned, tail) }
+	if len(there) > 0 {
+		build = func() string { return m.insertThereSQL(p, zeros, returned, tail, there) }
+	}
 	var text string
 	if len(rows) == 1 && tail == "" {
 		text = r.text(statementKey{op: "insert", zero: returned, phases: p}, build)

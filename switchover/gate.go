@@ -42,6 +42,7 @@ type asker struct {
 	m     *state.Migration
 	to    Phase
 	table *catalog.Table
+	there *catalog.Table // of new and stamp, mostly the same
 	count state.Counts
 	gates []Gate
 }
@@ -70,6 +71,9 @@ var settledBy = []func(*asker, context.Context) error{(*asker).canary, (*asker).
 func ask(ctx context.Context, db *sqlx.DB, m *state.Migration, to Phase, o Options, questions []func(*asker, context.Context) error) (open []Gate, waived map[string]string, err error) {
 	a := &asker{db: db, o: o, m: m, to: to}
 	if a.table, err = catalog.Read(ctx, db, m.Definition.Table); err != nil {
+		return nil, nil, err
+	}
+	if a.there, err = catalog.There(ctx, db, a.table, m.Definition); err != nil {
 		return nil, nil, err
 	}
 	if a.count, err = state.Count(ctx, db, m.Name); err != nil {

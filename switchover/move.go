@@ -10,13 +10,14 @@ import (
 	"github.com/tandem-go/tandem/internal/catalog"
 	"github.com/tandem-go/tandem/internal/ddl"
 	"github.com/tandem-go/tandem/internal/guard"
+	"github.com/tandem-go/tandem/internal/pair"
 	"github.com/tandem-go/tandem/internal/pg"
 	"github.com/tandem-go/tandem/internal/state"
 )
 
 // move sets the phase, in one transaction with what belongs to it.
 func move(ctx context.Context, db *sqlx.DB, was *state.Migration, to Phase, kind string, o Options, locks ddl.Options) error {
-	return ddl.Try(ctx, db, was.Definition.Table, locks, func(ctx context.Context) error {
+	err := ddl.Try(ctx, db, was.Definition.Table, locks, func(ctx context.Context) error {
 		return pg.InTx(ctx, db, pg.Settings{LockTimeout: locks.LockTimeout}, func(ctx context.Context, tx *sqlx.Tx) error {
 			set := func(m *state.Migration, mode guard.Mode) error {
 				if err := m.Move(ctx, tx, to, mode); err != nil {
@@ -37,6 +38,19 @@ func move(ctx context.Context, db *sqlx.DB, was *state.Migration, to Phase, kind
 			return set(m, was.Guard)
 		})
 	})
+	if was.Definition.Moved() {
+		err = pg.NameBlockers(ctx, db, was.Definition.To, err)
+	}
+	return err
+}
+
+// lock is the statement that locks the tables of a pair, one after the other.
+func lock(d pair.Definition, mode string) string {
+	var names []string
+	for _, t := range d.Tables() {
+		names = append(names, t.SQL())
+	}
+	return "LOCK TABLE " + strings.Join(names, ", ") + " IN " + mode + " MODE"
 }
 
 // note logs the step. One to Switch begins with the canary that was asked for, but for the way back from Contract; no other leaves a share behind.
@@ -72,16 +86,15 @@ func lockAsItWas(ctx context.Context, tx *sqlx.Tx, was *state.Migration, o Optio
 // program meanwhile: so all that needs no more than a table at rest comes before, under a lock that holds up neither writers nor readers.
 func swap(ctx context.Context, tx *sqlx.Tx, was *state.Migration, to Phase, o Options, set func(*state.Migration, guard.Mode) error) error {
 	mode := map[Phase]guard.Mode{Contract: guard.Reject, Switch: guard.Reverse}[to]
-	table := was.Definition.Table
 	// It keeps columns, triggers and constraints as they are; and a VACUUM or CREATE INDEX CONCURRENTLY is waited for here, not with the writers.
-	if _, err := tx.ExecContext(ctx, `LOCK TABLE `+table.SQL()+` IN SHARE UPDATE EXCLUSIVE MODE`); err != nil {
+	if _, err := tx.ExecContext(ctx, lock(was.Definition, "SHARE UPDATE EXCLUSIVE")); err != nil {
 		return err
 	}
 	m, err := lockAsItWas(ctx, tx, was, o)
 	if err != nil {
 		return err
 	}
-	t, err := catalog.Read(ctx, tx, table)
+	t, err := catalog.Read(ctx, tx, was.Definition.Table)
 	if err != nil {
 		return err
 	}
@@ -90,7 +103,7 @@ func swap(ctx context.Context, tx *sqlx.Tx, was *state.Migration, to Phase, o Op
 		return err
 	}
 	// It conflicts with the ROW EXCLUSIVE lock that a writer holds to its commit: each writing transaction is wholly before or wholly after the swap.
-	if _, err := tx.ExecContext(ctx, `LOCK TABLE `+table.SQL()+` IN SHARE ROW EXCLUSIVE MODE`); err != nil {
+	if _, err := tx.ExecContext(ctx, lock(was.Definition, "SHARE ROW EXCLUSIVE")); err != nil {
 		return err
 	}
 	if mode == guard.Reject {

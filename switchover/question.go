@@ -18,11 +18,11 @@ import (
 // The questions, in the order of the phases. Each adds the gates that it finds closed.
 
 func (a *asker) columns(context.Context) error {
-	for _, line := range a.table.Missing(a.m.Definition) {
+	for _, line := range a.table.MissingThere(a.there, a.m.Definition) {
 		a.add(false, "columns", "%s", line)
 	}
 	for _, name := range append(a.m.Definition.New, a.m.Definition.Stamp) {
-		if c := a.table.Column(name); c != nil && c.NotNull {
+		if c := a.there.Column(name); c != nil && c.NotNull {
 			a.add(false, "columns", "column %s is NOT NULL: an old binary's INSERT would fail; ALTER COLUMN ... DROP NOT NULL", ident.Quote(name))
 		}
 	}
@@ -108,6 +108,8 @@ func (a *asker) twins(ctx context.Context) error {
 		case a.m.Definition.IsSet():
 			a.add(true, "twins", "nothing stands for %s %s on %s: make what does under the name %s, or waive it if nothing needs to: contract.Apply then drops it with old",
 				w.Kind, ident.Quote(w.Of), ident.List("", a.m.Definition.New), ident.Quote(w.Name))
+		case len(w.Create) == 0:
+			a.add(true, "twins", "%s %s of %s: if %s needs its like, make it there by hand, then waive", w.Kind, ident.Quote(w.Of), a.table, a.there)
 		default:
 			a.add(true, "twins", "%s %s has no valid twin on %s: run expand.ApplyTwins", w.Kind, ident.Quote(w.Of), ident.List("", a.m.Definition.New))
 		}
@@ -139,9 +141,9 @@ func (a *asker) nulls(ctx context.Context) error {
 }
 
 func (a *asker) statistics(ctx context.Context) error {
-	ok, err := catalog.Analyzed(ctx, a.db, a.table, a.m.Definition.New)
+	ok, err := catalog.Analyzed(ctx, a.db, a.there, a.m.Definition.New)
 	if err == nil && !ok {
-		a.add(true, "statistics", "the planner knows nothing of %s: run ANALYZE %s (expand.ApplyTwins does)", ident.List("", a.m.Definition.New), a.table)
+		a.add(true, "statistics", "the planner knows nothing of %s: run ANALYZE %s (expand.ApplyTwins does)", ident.List("", a.m.Definition.New), a.there)
 	}
 	return err
 }
@@ -214,7 +216,7 @@ func (a *asker) defaulted(context.Context) error {
 		return a.defaultOfSet()
 	}
 	for _, name := range a.m.Definition.New {
-		if c := a.table.Column(name); a.m.Relaxed.Default != "" && c != nil && c.Default == "" {
+		if c := a.there.Column(name); !a.m.Definition.Moved() && a.m.Relaxed.Default != "" && c != nil && c.Default == "" {
 			a.add(true, "default", "old had DEFAULT %s, new has none: run contract.Apply with Finish, or, where only Go converts, ALTER TABLE %s ALTER COLUMN %s SET DEFAULT ...",
 				a.m.Relaxed.Default, a.table, ident.Quote(name))
 		}
@@ -249,7 +251,7 @@ func (a *asker) dependents(ctx context.Context) error {
 func (a *asker) unstamped(ctx context.Context) error {
 	var n int64
 	d := a.m.Definition
-	err := a.db.GetContext(ctx, &n, `SELECT count(*) FROM (SELECT FROM `+d.Table.SQL()+` WHERE `+ident.Quote(d.Stamp)+` IS NULL LIMIT 1000) x`)
+	err := a.db.GetContext(ctx, &n, `SELECT count(*) FROM (SELECT FROM `+d.Table.SQL()+` AS t WHERE `+d.Unstamped()+` LIMIT 1000) x`)
 	if err != nil {
 		return fmt.Errorf("unstamped rows of %s: %w", a.table, pg.Cause(ctx, err))
 	}

@@ -32,7 +32,8 @@ func newBench(ctx context.Context, db *sqlx.DB, p expand.Any) (*bench, error) {
 	if err := p.Err(); err != nil {
 		return nil, err
 	}
-	b := &bench{d: p.Definition(), c: p.Conversion(), old: p.Definition().Old, new: p.Definition().New, nullable: true}
+	d := p.Definition().Apart()
+	b := &bench{d: d, c: p.Conversion(), old: d.Old, new: d.New, nullable: true}
 	t, err := catalog.Read(ctx, db, b.d.Table)
 	if err != nil {
 		return nil, err

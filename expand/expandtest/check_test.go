@@ -93,6 +93,9 @@ func TestRightPairPasses(t *testing.T) {
 	db := newDB(t)
 	expandtest.Check(t, db, expand.Convert(cents()), prices)
 	expandtest.Check(t, db, expand.Convert(cents()), rapid.Float64())
+	moved := cents()
+	moved.To, moved.New, moved.BackwardSQL = "details", "price", "{price} / 100.0::float8"
+	expandtest.Check(t, db, expand.Convert(moved), rapid.Float64())
 	expandtest.Check(t, db, expand.Rename[sql.Null[string]]("items", "doc", "body"), rapid.Custom(func(t *rapid.T) sql.Null[string] {
 		return sql.Null[string]{V: rapid.String().Draw(t, "text"), Valid: rapid.Bool().Draw(t, "valid")} // NUL bytes are drawn again
 	}))

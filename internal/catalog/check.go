@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
@@ -42,12 +43,19 @@ func (t *Table) Missing(d pair.Definition) []string {
 // ENABLE ALWAYS; its WHEN is not compared.
 func Unguarded(ctx context.Context, q sqlx.QueryerContext, t *Table, d pair.Definition, mode guard.Mode) (string, error) {
 	var there []struct {
+		Schema   string `db:"nspname"`
+		Table    string `db:"relname"`
 		Name     string `db:"tgname"`
 		Function string `db:"proname"`
 		Args     []byte `db:"tgargs"`
 	}
-	err := sqlx.SelectContext(ctx, q, &there, `SELECT g.tgname, p.proname, g.tgargs FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
-		WHERE g.tgrelid = $1 AND g.tgenabled = 'A' AND p.pronamespace = to_regnamespace('tandem')`, t.OID)
+	var schemas, tables []string
+	for _, name := range d.Tables() {
+		schemas, tables = append(schemas, name.Schema), append(tables, name.Name)
+	}
+	err := sqlx.SelectContext(ctx, q, &there, `SELECT n.nspname, c.relname, g.tgname, p.proname, g.tgargs FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
+		JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace JOIN unnest($1::text[], $2::text[]) t(schema, name) ON (n.nspname, c.relname) = (t.schema, t.name)
+		WHERE g.tgenabled = 'A' AND p.pronamespace = to_regnamespace('tandem')`, pq.Array(schemas), pq.Array(tables))
 	if err != nil {
 		return "", fmt.Errorf("guard of %s: %w", t, pg.Cause(ctx, err))
 	}
@@ -59,13 +67,17 @@ func Unguarded(ctx context.Context, q sqlx.QueryerContext, t *Table, d pair.Defi
 			args = append(append(args, a...), 0) // as the catalog has them
 		}
 		for _, g := range there {
-			if g.Name == w.Name && g.Function == w.Function && bytes.Equal(g.Args, args) {
+			if g.Schema == w.Table.Schema && g.Table == w.Table.Name && g.Name == w.Name && g.Function == w.Function && bytes.Equal(g.Args, args) {
 				found++
 			}
 		}
 	}
 	if found < len(want) {
-		return fmt.Sprintf("%d of the guard's %d triggers (%s) are on %s and ENABLE ALWAYS: run expand.Apply", found, len(want), mode, t), nil
+		var where []string
+		for _, name := range d.Tables() {
+			where = append(where, name.String())
+		}
+		return fmt.Sprintf("%d of the guard's %d triggers (%s) are on %s and ENABLE ALWAYS: run expand.Apply", found, len(want), mode, strings.Join(where, " and ")), nil
 	}
 	return "", nil
 }

@@ -95,7 +95,7 @@ const publicationsSQL = `
 func Dependents(ctx context.Context, q sqlx.QueryerContext, t *Table, d pair.Definition) ([]Dependent, error) {
 	var out []Dependent
 	numbers := pq.Array(t.numbers(d.Old))
-	err := sqlx.SelectContext(ctx, q, &out, dependentsSQL, t.OID, numbers, pq.Array(guard.Names(d)), pq.Array(d.Old), t.Name, d.HasForward() && d.HasBackward())
+	err := sqlx.SelectContext(ctx, q, &out, dependentsSQL, t.OID, numbers, pq.Array(guard.Names(d)), pq.Array(d.Old), t.Name, d.HasForward() && d.HasBackward() && !d.Moved())
 	if err == nil {
 		var version int
 		if err = sqlx.GetContext(ctx, q, &version, `SELECT current_setting('server_version_num')::int`); err == nil && version >= 150000 {

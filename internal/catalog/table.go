@@ -192,6 +192,9 @@ func (t *Table) Spec(d pair.Definition) guard.Spec {
 		s.Loose[name] = c == nil || c.Loose
 		s.Acted = s.Acted || c != nil && c.Acted
 	}
+	if d.Moved() { // new is a column of another table, and may have the name of one of this; what is compared as it is stored is compared right
+		s.Loose[d.New[0]] = s.Loose[d.Old[0]] || d.Types != nil
+	}
 	return s
 }
 

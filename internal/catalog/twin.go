@@ -102,6 +102,9 @@ func Twins(ctx context.Context, db *sqlx.DB, t *Table, d pair.Definition) ([]Twi
 
 // TwinsIn is Twins in the caller's transaction, whose locks on the table it respects.
 func TwinsIn(ctx context.Context, tx *sqlx.Tx, t *Table, d pair.Definition) ([]Twin, error) {
+	if d.Moved() {
+		return movedTwins(ctx, tx, t, d)
+	}
 	s := Spelling{}
 	if !d.IsSet() {
 		var err error

@@ -40,6 +40,8 @@ func TestInstallText(t *testing.T) {
 	t.Parallel()
 	onlyBackward := goOnly()
 	onlyBackward.Backward = []string{"{full_name}"}
+	lossy := move()
+	lossy.ToKey, lossy.Key, lossy.Types, lossy.Forward = []string{"b", "a"}, []string{"id", "shop"}, []string{"varchar(9)"}, []string{"lower({bio})"}
 	for name, s := range map[string]guard.Spec{
 		"sql":                         {Definition: rename()},
 		"sql_partitioned":             {Definition: rename(), Partitioned: true},
@@ -47,6 +49,8 @@ func TestInstallText(t *testing.T) {
 		"sql_no_backward":             {Definition: price(), Loose: map[string]bool{"price": true}},
 		"sql_no_backward_partitioned": {Definition: price(), Loose: map[string]bool{"price": true}, Partitioned: true},
 		"sql_acted":                   {Definition: rename(), Acted: true},
+		"moved":                       {Definition: move()},
+		"moved_loose":                 {Definition: lossy, Loose: map[string]bool{"bio": true}},
 		"go":                          {Definition: goOnly()},
 		"go_partitioned":              {Definition: goOnly(), Partitioned: true},
 		"go_backward":                 {Definition: onlyBackward},

@@ -10,6 +10,8 @@
 // In both a write of new by a foreign key (ON DELETE SET NULL, ON UPDATE CASCADE) or by a trigger passes, where such a foreign key exists: in Contract
 // it gets a stamp of Contract, on the way back it is carried to old.
 //
+// A column that moves to another table has a guard of its own kind, on both: see move.go.
+//
 // A write by the wrappers costs one WHEN clause up to Switch, and two from Contract on. Installing takes SHARE ROW EXCLUSIVE: it waits for writers and blocks no
 // reader; ACCESS EXCLUSIVE where Repair follows another mode, whose triggers go.
 package guard
@@ -46,11 +48,14 @@ type Spec struct {
 
 // Trigger is one trigger of the guard, and how it is recognised.
 type Trigger struct {
+	Table    ident.Table
 	Name     string
 	Function string   // in schema tandem
 	Args     []string // of the function
 	Event    string
 	When     string
+	Deferred bool // a constraint trigger that fires at the end of the transaction
+	Whole    bool // FOR EACH STATEMENT
 }
 
 // The guard's triggers and functions, as indexes into Names and Functions.
@@ -63,6 +68,9 @@ const (
 
 // Functions are the names, inside schema tandem, of the functions made for a pair.
 func Functions(d pair.Definition) []string {
+	if d.Moved() {
+		return movedFunctions(d)
+	}
 	base := d.Table.SQL() + "." + ident.Quote(d.New[0]) // quoted, or a dot in a name would make two pairs one
 	return []string{ident.Derive("guard ", base, " insert"), ident.Derive("guard ", base, " update"), ident.Derive("guard ", base, " action")}
 }
@@ -70,6 +78,9 @@ func Functions(d pair.Definition) []string {
 // Names are those that triggers of the guard may have; the prefix makes them fire after the application's own. The one for foreign keys fires
 // before those that judge updates, also where the name is cut.
 func Names(d pair.Definition) []string {
+	if d.Moved() {
+		return movedNames(d)
+	}
 	update := ident.Derive("zz_tandem_", d.New[0], "_update")
 	base := strings.TrimSuffix(update, "_update")
 	return []string{ident.Derive("zz_tandem_", d.New[0], "_insert"), update, base + "_action", base + "_writes"}
@@ -77,6 +88,9 @@ func Names(d pair.Definition) []string {
 
 // Triggers are those in force in a mode.
 func Triggers(s Spec, mode Mode) []Trigger {
+	if s.Definition.Moved() {
+		return s.movedTriggers(mode)
+	}
 	out := []Trigger{s.insertTrigger(mode), s.updateTrigger(mode)}
 	if mode != Repair {
 		out = append(out, s.writeTrigger(mode))
@@ -94,6 +108,9 @@ func (s Spec) lets(mode Mode) bool {
 
 // Install returns the statements that put mode in force, whichever was before. They belong in one transaction.
 func Install(s Spec, mode Mode) []string {
+	if s.Definition.Moved() {
+		return s.movedInstall(mode)
+	}
 	var out []string
 	triggers := Triggers(s, mode)
 	switch {
@@ -121,8 +138,12 @@ func Install(s Spec, mode Mode) []string {
 // Remove returns the statements that take the guard away; DROP TRIGGER takes ACCESS EXCLUSIVE.
 func Remove(d pair.Definition) []string {
 	var out []string
-	for i := range Names(d) {
-		out = append(out, Spec{Definition: d}.drop(i))
+	if d.Moved() {
+		out = Spec{Definition: d}.movedDrops(func(string) bool { return true })
+	} else {
+		for i := range Names(d) {
+			out = append(out, Spec{Definition: d}.drop(i))
+		}
 	}
 	for _, name := range Functions(d) {
 		out = append(out, "DROP FUNCTION IF EXISTS tandem."+ident.Quote(name)+"()")
@@ -225,7 +246,7 @@ func (s Spec) actionTrigger(mode Mode) Trigger {
 }
 
 func (s Spec) trigger(i int, event, when string, mode Mode) Trigger {
-	t := Trigger{Name: Names(s.Definition)[i], Event: event, When: when}
+	t := Trigger{Table: s.Definition.Table, Name: Names(s.Definition)[i], Event: event, When: when}
 	if mode == Repair {
 		t.Function = Functions(s.Definition)[i]
 		return t
@@ -240,6 +261,15 @@ func (s Spec) create(t Trigger) string {
 	for _, a := range t.Args {
 		args = append(args, ident.Literal(a))
 	}
-	return fmt.Sprintf("CREATE OR REPLACE TRIGGER %s %s ON %s FOR EACH ROW\n  WHEN (%s)\n  EXECUTE FUNCTION tandem.%s(%s)",
-		ident.Quote(t.Name), t.Event, s.table(), t.When, ident.Quote(t.Function), strings.Join(args, ", "))
+	when := ""
+	if t.When != "" {
+		when = "\n  WHEN (" + t.When + ")"
+	}
+	head, deferred := "CREATE OR REPLACE TRIGGER ", ""
+	if t.Deferred {
+		head, deferred = "CREATE CONSTRAINT TRIGGER ", " DEFERRABLE INITIALLY DEFERRED"
+	}
+	each := map[bool]string{false: "ROW", true: "STATEMENT"}[t.Whole]
+	return fmt.Sprintf("%s%s %s ON %s%s FOR EACH %s%s\n  EXECUTE FUNCTION tandem.%s(%s)",
+		head, ident.Quote(t.Name), t.Event, t.Table.SQL(), deferred, each, when, ident.Quote(t.Function), strings.Join(args, ", "))
 }

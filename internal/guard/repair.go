@@ -242,9 +242,14 @@ func (s Spec) function(i int, declare, body string) string {
 	for n := 1; strings.Contains(text, tag); n++ { // a name may contain anything
 		tag = fmt.Sprintf("$tandem%d$", n)
 	}
+	settings := ""
+	if s.Definition.Moved() {
+		// A session keeps the plan that it made while the other table was small: a scan of it for each row. By key is always right.
+		settings = " SET enable_seqscan = off"
+	}
 	return fmt.Sprintf("CREATE OR REPLACE FUNCTION tandem.%s() RETURNS trigger LANGUAGE plpgsql\n"+
-		"SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS %s\n%s%s",
-		ident.Quote(Functions(s.Definition)[i]), tag, text, tag)
+		"SECURITY DEFINER SET search_path = pg_catalog, pg_temp%s AS %s\n%s%s",
+		ident.Quote(Functions(s.Definition)[i]), settings, tag, text, tag)
 }
 
 func assign(columns, exprs []string) string {

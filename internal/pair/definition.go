@@ -27,10 +27,12 @@ type Definition struct {
 	Forward  []string    `json:"forward,omitempty"`  // SQL for each new column, with {old} placeholders; absent: only Go can
 	Backward []string    `json:"backward,omitempty"` // SQL for each old column, with {new} placeholders; absent: only Go can
 	NotNull  []string    `json:"not_null,omitempty"` // of a set: the new columns that become NOT NULL in Contract; of one column old says so
+	To       ident.Table `json:"to,omitzero"`        // the table of new and stamp; absent: Table
+	ToKey    []string    `json:"to_key,omitempty"`   // the columns of To that hold Key; absent without To
 }
 
-// Name is the migration's name in the state schema, in errors and in the operator's commands: table and first new column.
-func (d Definition) Name() string { return d.Table.String() + "." + ident.Quote(d.New[0]) }
+// Name is the migration's name in the state schema, in errors and in the operator's commands: the table of new, and the first new column.
+func (d Definition) Name() string { return d.There().Table.String() + "." + ident.Quote(d.New[0]) }
 
 // StampName derives the stamp column's name from the first new column.
 func StampName(column string) string { return ident.Derive("", column, "_stamp") }
@@ -101,7 +103,7 @@ func (d Definition) Differs(started Definition) string {
 	for _, f := range []struct {
 		word    string
 		is, was []string
-	}{{"key", d.Key, started.Key}, {"old", d.Old, started.Old}, {"new", d.New, started.New}, {"type", d.Types, started.Types},
+	}{{"table", []string{d.Table.String()}, []string{started.Table.String()}}, {"key", d.Key, started.Key}, {"key of new", d.ToKey, started.ToKey}, {"old", d.Old, started.Old}, {"new", d.New, started.New}, {"type", d.Types, started.Types},
 		{"NOT NULL", d.NotNull, started.NotNull}, {"stamp", []string{d.Stamp}, []string{started.Stamp}}, {"forward SQL", d.Forward, started.Forward}, {"backward SQL", d.Backward, started.Backward}} {
 		if !slices.Equal(f.is, f.was) {
 			out = append(out, fmt.Sprintf("%s is %s and was %s", f.word, cmp.Or(strings.Join(f.is, ", "), "none"), cmp.Or(strings.Join(f.was, ", "), "none")))
@@ -115,11 +117,19 @@ func (d Definition) Check() error {
 	if len(d.Old) == 0 || len(d.New) == 0 || len(d.Key) == 0 {
 		return fmt.Errorf("pair on %s: needs a key, an old and a new column", d.Table)
 	}
-	seen := map[string]string{}
+	if err := d.checkMove(); err != nil {
+		return err
+	}
+	here, there := map[string]string{}, map[string]string{}
+	if !d.Moved() {
+		there = here
+	}
 	for _, group := range []struct {
 		word  string
 		names []string
-	}{{"key", d.Key}, {"old", d.Old}, {"new", d.New}, {"stamp", []string{d.Stamp}}} {
+		seen  map[string]string
+	}{{"key", d.Key, here}, {"key", d.ToKey, there}, {"old", d.Old, here}, {"new", d.New, there}, {"stamp", []string{d.Stamp}, there}} {
+		seen := group.seen
 		for _, name := range group.names {
 			if err := ident.Check(name); err != nil {
 				return fmt.Errorf("pair on %s: %s column: %w", d.Table, group.word, err)

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -155,13 +154,11 @@ func refuseOverlap(ctx context.Context, tx *sqlx.Tx, d pair.Definition) error {
 func Overlap(list []Migration, d pair.Definition) error {
 	for _, other := range list {
 		o := other.Definition
-		if other.Phase == phase.Complete || o.Table != d.Table || other.Name == d.Name() {
+		if other.Phase == phase.Complete || other.Name == d.Name() {
 			continue
 		}
-		for _, c := range d.Columns() {
-			if slices.Contains(o.Columns(), c) {
-				return fmt.Errorf("column %s belongs to migration %s, which is in %s: finish it or undo it first: %w", ident.Quote(c), other.Name, other.Phase, ErrOverlap)
-			}
+		if _, c := d.Shares(o); c != "" {
+			return fmt.Errorf("column %s belongs to migration %s, which is in %s: finish it or undo it first: %w", ident.Quote(c), other.Name, other.Phase, ErrOverlap)
 		}
 	}
 	return nil

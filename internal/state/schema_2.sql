@@ -77,7 +77,8 @@ BEGIN
 	IF TG_OP = 'TRUNCATE' THEN
 		SELECT string_agg(format('%s in %s', m.name, m.phase), ', ' ORDER BY m.name) INTO name FROM tandem.migration m WHERE m.phase <> 'Complete';
 	ELSIF OLD.phase <> 'Complete' AND EXISTS (SELECT FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE n.nspname = OLD.definition->'table'->>'schema' AND c.relname = OLD.definition->'table'->>'name'
+		CROSS JOIN LATERAL (SELECT coalesce(OLD.definition->'to', OLD.definition->'table') AS place) t -- where the stamp is
+		WHERE n.nspname = t.place->>'schema' AND c.relname = t.place->>'name'
 		  AND a.attname = OLD.definition->>'stamp' AND NOT a.attisdropped) THEN
 		name := format('%s in %s', OLD.name, OLD.phase);
 	END IF;
