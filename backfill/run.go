@@ -89,6 +89,9 @@ func newRunner(ctx context.Context, db *sqlx.DB, p expand.Any, o Options) (*runn
 	if err := m.Same(p.Definition()); err != nil {
 		return nil, err
 	}
+	if d := p.Definition(); d.Replaces() {
+		return newReplaceRunner(ctx, db, d, m, o)
+	}
 	stamp := phase.Switch
 	switch {
 	case o.Reverse && m.Guard != guard.Reverse:
@@ -228,6 +231,9 @@ func (r *runner) stripe(ctx context.Context, pos *state.Position) error {
 func (r *runner) copyInServer(ctx context.Context, pos, next state.Position) (written int64, err error) {
 	text := r.task.updateSQL(pos.Low != nil, pos.Stripe, pos.Stripes)
 	err = pg.InTx(ctx, r.db, pg.Settings{LockTimeout: lockTimeout, AsyncCommit: true}, func(ctx context.Context, tx *sqlx.Tx) error {
+		if err := r.task.announce(ctx, tx); err != nil {
+			return err
+		}
 		res, err := tx.ExecContext(ctx, text, window(pos)...)
 		if err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tandem-go/tandem/expand"
 	"github.com/tandem-go/tandem/internal/catalog"
+	"github.com/tandem-go/tandem/internal/guard"
 	"github.com/tandem-go/tandem/internal/ident"
 	"github.com/tandem-go/tandem/internal/phase"
 )
@@ -26,6 +27,9 @@ type task struct {
 	convert     func(scanned any) ([]any, error)
 	scan        func() any
 	columns     func(scanned any) []any // its scan destinations
+
+	mirror *guard.Map // of a replaced table: rows are inserted into another; else nil
+	extra  string     // which rows of the table alone differ, a predicate on t; "" when rows are compared
 }
 
 // newTask prepares a direction; stampPhase is the phase that the copied rows' stamps carry.
@@ -130,12 +134,18 @@ func (k *task) windowSQL(low bool) string {
 // updateSQL copies one stripe inside the server. The expression is on the target row, so PostgreSQL evaluates it again when a
 // concurrent write came first; the stamp then excludes the row.
 func (k *task) updateSQL(low bool, stripe, stripes int) string {
+	if k.mirror != nil {
+		return k.copySQL("", k.between(low)+" AND "+k.inStripe(stripe, stripes))
+	}
 	return "UPDATE " + k.from() + " SET " + k.sets() + " WHERE " + k.between(low) + " AND " + k.inStripe(stripe, stripes) + " AND " + k.todo
 }
 
 // updateKeysSQL is updateSQL for rows that are named by their keys: an array for each key column.
 func (k *task) updateKeysSQL() string {
 	arrays, names, same := k.keyArrays()
+	if k.mirror != nil {
+		return k.copySQL(", unnest("+arrays+") AS v("+names+")", same)
+	}
 	return fmt.Sprintf("UPDATE %s SET %s FROM unnest(%s) AS v(%s) WHERE %s AND %s", k.from(), k.sets(), arrays, names, same, k.todo)
 }
 

@@ -44,6 +44,9 @@ func Plan(ctx context.Context, db *sqlx.DB, p Any) ([]Step, error) {
 	if err := p.Err(); err != nil {
 		return nil, err
 	}
+	if p.Definition().Replaces() {
+		return planReplace(ctx, db, p.Definition())
+	}
 	steps, err := plan(ctx, db, p.Definition())
 	if err != nil {
 		return nil, fmt.Errorf("plan %s: %w", p.Name(), err)
@@ -85,6 +88,9 @@ func Apply(ctx context.Context, db *sqlx.DB, p Any, o Options) error {
 func Dependents(ctx context.Context, db *sqlx.DB, p Any) ([]Dependent, error) {
 	if err := p.Err(); err != nil {
 		return nil, err
+	}
+	if p.Definition().Replaces() {
+		return dependentsOfTable(ctx, db, p.Definition())
 	}
 	t, err := catalog.Read(ctx, db, p.Definition().Table)
 	if err != nil {

@@ -63,6 +63,9 @@ const (
 
 // Functions are the names, inside schema tandem, of the functions made for a pair.
 func Functions(d pair.Definition) []string {
+	if d.Replaces() {
+		return mirrorFunctions(d.Name())
+	}
 	base := d.Table.SQL() + "." + ident.Quote(d.New[0]) // quoted, or a dot in a name would make two pairs one
 	return []string{ident.Derive("guard ", base, " insert"), ident.Derive("guard ", base, " update"), ident.Derive("guard ", base, " action")}
 }
@@ -70,6 +73,9 @@ func Functions(d pair.Definition) []string {
 // Names are those that triggers of the guard may have; the prefix makes them fire after the application's own. The one for foreign keys fires
 // before those that judge updates, also where the name is cut.
 func Names(d pair.Definition) []string {
+	if d.Replaces() {
+		return mirrorNames(d.Into.Name)
+	}
 	update := ident.Derive("zz_tandem_", d.New[0], "_update")
 	base := strings.TrimSuffix(update, "_update")
 	return []string{ident.Derive("zz_tandem_", d.New[0], "_insert"), update, base + "_action", base + "_writes"}
