@@ -88,7 +88,9 @@ func Apply(ctx context.Context, db *sqlx.DB, p expand.Any, stage Stage, o Option
 	if err != nil {
 		return err
 	}
-	if stage == Drop {
+	if w.d.Replaces() {
+		err = w.dropTable(ctx, o)
+	} else if stage == Drop {
 		err = w.outrun(ctx, nil, 0, w.drop(ctx, o))
 	} else {
 		err = w.run(ctx, o)
@@ -133,7 +135,9 @@ func (w *work) read(ctx context.Context, q sqlx.QueryerContext) (err error) {
 	if want := belongs[w.stage]; !slices.Contains(want, w.m.Phase) {
 		return fmt.Errorf("%w: it is in %s, %s belongs to %v", ErrPhase, w.m.Phase, w.stage, want)
 	}
-	w.table, err = catalog.Read(ctx, q, w.d.Table)
+	if !w.d.Replaces() {
+		w.table, err = catalog.Read(ctx, q, w.d.Table)
+	}
 	return err
 }
 
@@ -143,6 +147,9 @@ var belongs = map[Stage][]phase.Phase{
 }
 
 func (w *work) plan(ctx context.Context) ([]expand.Step, error) {
+	if w.d.Replaces() {
+		return w.tableSteps(ctx)
+	}
 	switch w.stage {
 	case Relax:
 		return w.relax(ctx)

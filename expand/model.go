@@ -66,6 +66,9 @@ func newModel(t reflect.Type, pairs []Any) (*model, error) {
 			return nil, fmt.Errorf("repository of %v: %w", t, err)
 		}
 	}
+	if i := slices.IndexFunc(pairs, func(p Any) bool { return p.Definition().Replaces() }); i >= 0 {
+		return nil, fmt.Errorf("repository of %v: %s is a replaced table: write its SQL by hand, with Replacement.Do and the names of its Tables", t, pairs[i].Name())
+	}
 	first := pairs[0].Definition()
 	m := &model{table: first.Table, key: first.Key}
 	for _, p := range pairs {
