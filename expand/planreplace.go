@@ -168,8 +168,13 @@ func refuseRename(r *catalog.Replacement) error {
 		return nil
 	}
 	for _, c := range r.Old.Columns {
-		if n := r.New.Column(c.Name); n == nil || n.Type != c.Type {
+		n := r.New.Column(c.Name)
+		if n == nil || n.Type != c.Type || n.Generated != c.Generated {
 			return fmt.Errorf("table %s: %w: KeepName needs column %s %s of %s there too, or old binaries would fail", r.New, ErrRefused, ident.Quote(c.Name), c.Type, r.Old)
+		}
+		omitted := func(c *catalog.Column) bool { return !c.NotNull || c.Default != "" || c.Identity != "" }
+		if omitted(&c) && !omitted(n) {
+			return fmt.Errorf("table %s: %w: column %s %s NOT NULL: an old INSERT may leave it out, which KeepName keeps going: give it a default", r.New, ErrRefused, ident.Quote(c.Name), c.Type)
 		}
 	}
 	return nil
