@@ -27,8 +27,8 @@ func newReplaceRunner(ctx context.Context, db *sqlx.DB, d expand.Definition, m *
 		return nil, err
 	}
 	mirror := r.Mirror(m.Phase).Map
-	// Rows go to a new place, so that stripes, which are for rows that stay on their page, would only scatter them.
-	o.Window, o.Stripes = max(o.Window/o.Stripes, 1), 1
+	// Rows go to a new place, so that stripes, which are for rows that stay on their page, would only scatter them. Sweep, which has nothing to do here, has no options.
+	o.Window, o.Stripes = max(o.Window/max(o.Stripes, 1), 1), 1
 	return &runner{db: db, o: o, task: newReplaceTask(r, &mirror)}, nil
 }
 
