@@ -385,4 +385,3 @@ func TestReplaceUndo(t *testing.T) {
 	require.NoError(t, expand.Apply(t.Context(), w.db, orders, expand.Options{}))
 	require.NoError(t, expand.Undo(t.Context(), w.db, orders, expand.Options{}))
 }
-

@@ -123,7 +123,7 @@ func (m Mirror) refusal() string {
 func (m Mirror) Body() string {
 	var b strings.Builder
 	b.WriteString("BEGIN\n  IF TG_OP = 'TRUNCATE' THEN\n    TRUNCATE " + m.To.SQL() + ";\n    RETURN NULL;\n  END IF;\n")
-	fmt.Fprintf(&b, "  IF TG_OP = 'DELETE' OR TG_OP = 'UPDATE' AND ROW(%s)::record *<> ROW(%s)::record THEN\n    %s;\n", m.keyOf("OLD."), m.keyOf("NEW."), m.deleteSQL())
+	fmt.Fprintf(&b, "  IF TG_OP = 'DELETE' OR TG_OP = 'UPDATE' AND ROW(%s)::record *<> ROW(%s)::record THEN\n    %s;\n", m.keysOf("OLD."), m.keysOf("NEW."), m.deleteSQL())
 	if m.Back == nil {
 		b.WriteString(m.deleteUnseen())
 	}
@@ -213,6 +213,9 @@ func (m Map) cast(from string, columns []string) (out []string) {
 
 // keyOf is the key in To of a row of From.
 func (m Map) keyOf(from string) string { return strings.Join(m.cast(from, m.ToKey), ", ") }
+
+// keysOf is that key and the row's own.
+func (m Map) keysOf(from string) string { return m.keyOf(from) + ", " + ident.List(from, m.FromKey) }
 
 // SameTo says that a row of To is that of a row of From, by its key.
 func (m Map) SameTo(to, from string) string {

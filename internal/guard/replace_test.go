@@ -72,6 +72,7 @@ var itemDeeds = []struct {
 	{name: "delete", sql: `DELETE FROM %[1]s WHERE day = 1`, rows: []string{"3 2 300"}},
 	{name: "nothing", sql: `UPDATE %[1]s SET id = id`, rows: []string{"1 1 100", "2 1 200", "3 2 300"}},
 	{name: "another partition", sql: `UPDATE %[1]s SET day = 3 - day`, rows: []string{"1 2 100", "2 2 200", "3 1 300"}},
+	{name: "another key within a partition", sql: `UPDATE %[1]s SET day = 12 WHERE id = 3`, rows: []string{"1 1 100", "2 1 200", "3 12 300"}},
 	{name: "another key", sql: `UPDATE %[1]s SET id = 10 WHERE id = 1`, rows: []string{"10 1 100", "2 1 200", "3 2 300"}},
 	{name: "key and partition", sql: `UPDATE %[1]s SET id = id + 10, day = 4`, rows: []string{"11 4 100", "12 4 200", "13 4 300"}},
 	{name: "upsert", sql: `INSERT INTO %[1]s (id, day, %[3]s) VALUES (1, 1, 9) ON CONFLICT (%[4]s) DO UPDATE SET %[3]s = EXCLUDED.%[3]s`, rows: []string{"1 1 900", "2 1 200", "3 2 300"}},
