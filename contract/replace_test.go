@@ -385,3 +385,45 @@ func TestReplaceUndo(t *testing.T) {
 	require.NoError(t, expand.Apply(t.Context(), w.db, orders, expand.Options{}))
 	require.NoError(t, expand.Undo(t.Context(), w.db, orders, expand.Options{}))
 }
+
+// The swap waits for readers too, who would lose the name under their feet, and lets go.
+func TestReplaceWaitsForReaders(t *testing.T) {
+	t.Parallel()
+	c := newClerk(t, ordersSQL, orders)
+	c.advance(switchover.Expand)
+	c.advance(switchover.Migrate)
+	c.copied()
+	c.advance(switchover.Switch)
+	once := quick
+	once.LockTimeout, once.Attempts = time.Millisecond, 1
+	for _, table := range []string{"orders", "orders_v2"} {
+		release := c.hold(`SELECT FROM ` + table)
+		err := switchover.Advance(t.Context(), c.db, orders.Name(), switchover.Contract, once)
+		require.Equal(t, pg.LockNotAvailable, pg.SQLState(err), "%v", err)
+		c.use()
+		release()
+	}
+	require.NoError(t, switchover.Advance(t.Context(), c.db, orders.Name(), switchover.Contract, once))
+}
+
+// Either table may be partitioned.
+func TestReplacePartitionedByPlain(t *testing.T) {
+	t.Parallel()
+	r := expand.Replace(expand.ReplaceSpec{Table: "events", Into: "events_v2", Key: []string{"day", "id"}})
+	c := newClerk(t, `CREATE TABLE events (id int, day int, note text, PRIMARY KEY (day, id)) PARTITION BY LIST (day);
+		CREATE TABLE events_0 PARTITION OF events FOR VALUES IN (0); CREATE TABLE events_rest PARTITION OF events DEFAULT;
+		INSERT INTO events SELECT i, i % 5, i FROM generate_series(1, 500) i;
+		CREATE TABLE events_v2 (id int, day int, note text, PRIMARY KEY (day, id))`, r)
+	differ := func(old string) int {
+		return c.number(`SELECT count(*) FROM ` + old + ` a FULL JOIN events_v2 b USING (day, id) WHERE a.note IS DISTINCT FROM b.note`)
+	}
+	c.exec(`UPDATE events SET day = day + 1 WHERE id < 100; DELETE FROM events WHERE id > 490; INSERT INTO events_0 VALUES (1000, 0, 'x')`)
+	c.toContractTable()
+	require.Equal(t, 491, c.number(`SELECT count(*) FROM events_v2`))
+	require.Zero(t, differ("events_replaced"))
+	c.exec(`UPDATE events_v2 SET day = 0, note = 'y' WHERE id < 10; UPDATE events_v2 SET day = 7 WHERE id BETWEEN 10 AND 20; DELETE FROM events_v2 WHERE day = 3`)
+	require.Zero(t, differ("events_replaced"))
+	c.revert(switchover.Switch)
+	c.exec(`UPDATE events SET day = 0 WHERE day = 7`)
+	require.Zero(t, differ("events"))
+}

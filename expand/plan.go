@@ -32,6 +32,7 @@ var (
 	ErrNoColumn = catalog.ErrNoColumn // a column is not there
 	ErrKey      = catalog.ErrKey      // no primary key, or another than the pair's
 	ErrRefused  = catalog.ErrRefused  // a kind of table or column that no migration works on
+	ErrMapping  = catalog.ErrMapping  // the columns of a table cannot be made of those of the one that it replaces
 	ErrType     = errors.New("the new column exists and is not what the pair needs")
 	ErrPhase    = errors.New("not in this phase")
 )
