@@ -2,6 +2,7 @@ package contract_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"strings"
 	"testing"
@@ -426,4 +427,52 @@ func TestReplacePartitionedByPlain(t *testing.T) {
 	c.revert(switchover.Switch)
 	c.exec(`UPDATE events SET day = 0 WHERE day = 7`)
 	require.Zero(t, differ("events"))
+}
+
+// order is a model of the new table, of columns that both have.
+type order struct {
+	ID      int64     `db:"id" tandem:"default"`
+	Created time.Time `db:"created_at"`
+	Email   string    `db:"email"`
+}
+
+// The repository reads and writes in every phase by the names of the new table.
+func TestReplaceRepository(t *testing.T) {
+	t.Parallel()
+	r := expand.Replace(expand.ReplaceSpec{Table: "orders", Into: "orders_v2", IntoKey: []string{"created_at", "id"}})
+	c := newClerk(t, strings.NewReplacer("total_cents bigint", "total numeric(10,2)", "total numeric(10,2) NOT NULL", "total numeric(10,2) NOT NULL DEFAULT 0").Replace(ordersSQL)+
+		`; ALTER TABLE orders_v2 ALTER total SET DEFAULT 0`, r)
+	list, err := expand.NewRepository[order](c.db, c.member, r)
+	require.NoError(t, err)
+	use := func() {
+		t.Helper()
+		o := order{Created: time.Date(2026, 2, 7, 0, 0, 0, 0, time.UTC), Email: c.member.Phase(r.Name()).String()}
+		require.NoError(t, list.Insert(t.Context(), &o))
+		require.NotZero(t, o.ID)
+		got, err := list.Get(t.Context(), o.Created, o.ID)
+		require.NoError(t, err)
+		require.Equal(t, o.Email, got.Email)
+		require.NoError(t, list.InTx(t.Context(), nil, func(ctx context.Context, tx *expand.Tx) error {
+			o.Email += "!"
+			return list.In(tx).Update(ctx, &o)
+		}))
+		found, err := list.Select(t.Context(), `WHERE orders_v2.email = $1 LIMIT 2`, o.Email)
+		require.NoError(t, err)
+		require.Len(t, found, 1)
+		require.NoError(t, list.Delete(t.Context(), o.Created, o.ID))
+		_, err = list.Get(t.Context(), o.Created, o.ID)
+		require.ErrorIs(t, err, sql.ErrNoRows)
+	}
+	use()
+	for _, to := range []switchover.Phase{switchover.Expand, switchover.Migrate, switchover.Switch, switchover.Contract} {
+		if to == switchover.Switch {
+			c.copied()
+		}
+		c.advance(to)
+		use()
+	}
+	c.apply(contract.Drop)
+	use() // whoever does not know yet
+	c.refresh(switchover.Complete)
+	use()
 }

@@ -20,6 +20,8 @@ type model struct {
 	fields []field
 	pairs  []bound // in the order of the fields
 
+	replaced *Replacement // the table is being replaced, and there are no pairs; else nil
+
 	columns []string // of all fields
 	rest    []string // of all but the key
 	width   int      // of a row in the phase that writes most, in parameters
@@ -66,8 +68,8 @@ func newModel(t reflect.Type, pairs []Any) (*model, error) {
 			return nil, fmt.Errorf("repository of %v: %w", t, err)
 		}
 	}
-	if i := slices.IndexFunc(pairs, func(p Any) bool { return p.Definition().Replaces() }); i >= 0 {
-		return nil, fmt.Errorf("repository of %v: %s is a replaced table: write its SQL by hand, with Replacement.Do and the names of its Tables", t, pairs[i].Name())
+	if slices.ContainsFunc(pairs, func(p Any) bool { return p.Definition().Replaces() }) {
+		return newReplacedModel(t, pairs)
 	}
 	first := pairs[0].Definition()
 	m := &model{table: first.Table, key: first.Key}

@@ -87,5 +87,5 @@ func (r *Replacement) Err() error { return r.err }
 // Conversion is empty: the rows of a table are converted in SQL.
 func (r *Replacement) Conversion() Conversion { return Conversion{} }
 
-func (r *Replacement) bind() binding         { return nil } // a Repository refuses it
+func (r *Replacement) bind() binding         { return nil } // of a Repository it is not a field
 func (r *Replacement) newType() reflect.Type { return nil }

@@ -2,7 +2,6 @@ package expand_test
 
 import (
 	"context"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -122,13 +121,20 @@ func TestReplacePlan(t *testing.T) {
 	require.NoError(t, expand.Apply(t.Context(), db, r, expand.Options{}))
 }
 
-func TestReplaceNeedsNoRepository(t *testing.T) {
+func TestReplaceRefusesModels(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	member, err := switchover.Join(t.Context(), db, switchover.JoinOptions{})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = member.Leave(context.WithoutCancel(t.Context())) })
-	_, err = expand.NewRepository[struct{ ID int }](db, member, expand.Replace(expand.ReplaceSpec{Table: "orders", Into: "orders_v2"}))
-	require.ErrorContains(t, err, "orders_v2 is a replaced table")
-	require.True(t, strings.Contains(err.Error(), "Replacement.Do"))
+	r := expand.Replace(expand.ReplaceSpec{Table: "orders", Into: "orders_v2", IntoKey: []string{"day", "id"}, Columns: map[string]string{"cents": "{price} * 100"}})
+	_, err = expand.NewRepository[struct{ ID, Day, Cents int }](db, member, r)
+	require.ErrorContains(t, err, "column cents is not the same in orders: write its SQL by hand, with Replacement.Do")
+	_, err = expand.NewRepository[struct{ ID int }](db, member, r)
+	require.ErrorContains(t, err, "no field for key column day")
+	_, err = expand.NewRepository[struct{ ID, Day int }](db, member, r, expand.Rename[string]("orders", "note", "remark"))
+	require.ErrorContains(t, err, "no pairs besides")
+	rows, err := expand.NewRepository[struct{ ID, Day int }](db, member, r)
+	require.NoError(t, err)
+	require.ErrorContains(t, rows.Upsert(t.Context(), &struct{ ID, Day int }{}), "orders_v2 has the key (day, id) and orders (id)")
 }

@@ -144,7 +144,7 @@ func (m *model) selectSQL(p phases) string {
 			columns = append(columns, ident.QuoteAll(prefix, storedColumns(m.pairs[f.pair].def, p.read(f.pair)))...)
 		}
 	}
-	return "SELECT " + strings.Join(columns, ", ") + " FROM " + m.table.SQL()
+	return "SELECT " + strings.Join(columns, ", ") + " FROM " + m.reads(p)
 }
 
 func (m *model) whereKey(first int) string {

@@ -61,6 +61,11 @@ func (r *Replacement) tables(pin switchover.Pin) (*Tables, error) {
 	if err != nil {
 		return nil, err
 	}
+	return r.in(ph), nil
+}
+
+// in are the tables of a phase.
+func (r *Replacement) in(ph switchover.Phase) *Tables {
 	old, fresh := r.def.Sides(ph)
 	f := &Tables{read: old, write: old, phase: ph, release: func() {}}
 	if ph.ReadsNew() {
@@ -69,7 +74,7 @@ func (r *Replacement) tables(pin switchover.Pin) (*Tables, error) {
 	if !ph.WritesOld() {
 		f.write = fresh
 	}
-	return f, nil
+	return f
 }
 
 // From is the table to read, with its schema.
