@@ -19,6 +19,14 @@
 // A concurrent write always wins. With an SQL forward the expression is on the target row, which PostgreSQL reads again under its lock; with a
 // conversion in Go the row is written only if old is still what was read and nobody has stamped the row.
 //
+// # A replaced table
+//
+// Run inserts the rows that are not in the new table yet, window by window along the old one's key, without stripes. It holds the rows that it reads FOR SHARE until their copies are
+// committed: a writer of one waits some tens of milliseconds, and its change is mirrored. A transaction of REPEATABLE READ or SERIALIZABLE that began before a row was copied
+// gets 40001 when it changes or deletes it. A row that the new table refuses is a bad row. Verify compares both ways: what is missing or differs, by the old key, and rows without one in the
+// old table, by the new key. UPDATE ... SET id = id in the old table mends the first two; a row too many is deleted in a transaction after SELECT set_config('tandem.mirror', 'orders_v2', true),
+// with the migration's name.
+//
 // # The way back
 //
 // Nothing has to be undone: up to Switch old is written by everybody and is whole. From Contract, Run with Reverse copies new to old.

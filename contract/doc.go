@@ -13,6 +13,8 @@
 // what ALTER TABLE ... RENAME COLUMN would have left, apart from the column's position. Each step takes ACCESS EXCLUSIVE for a moment only;
 // nothing is dropped with CASCADE, and what depends on old is listed before anything is touched.
 //
+// Of a replaced table only Drop has something to do: it drops the old table, which Advance to Contract has renamed, and the triggers. Relax, Finish and Restore have no steps.
+//
 // # The way back
 //
 // Relax notes in the state schema what it takes; Restore gives it back, in Switch or in Migrate, by statements that block nobody for long. From Contract the way back is switchover.Revert, backfill.Run with Reverse,

@@ -394,7 +394,11 @@ func TestReplaceWaitsForReaders(t *testing.T) {
 	c.advance(switchover.Expand)
 	c.advance(switchover.Migrate)
 	c.copied()
+	few := quick
+	few.Canary.Share, few.Wait = 0.5, false
+	require.ErrorContains(t, switchover.Advance(t.Context(), c.db, orders.Name(), switchover.Switch, few), "canary: a replaced table is read from as a whole")
 	c.advance(switchover.Switch)
+	require.ErrorIs(t, switchover.SetCanary(t.Context(), c.db, orders.Name(), switchover.Canary{Share: 0.5}, quick), switchover.ErrStep)
 	once := quick
 	once.LockTimeout, once.Attempts = time.Millisecond, 1
 	for _, table := range []string{"orders", "orders_v2"} {

@@ -10,6 +10,8 @@
 // In both a write of new by a foreign key (ON DELETE SET NULL, ON UPDATE CASCADE) or by a trigger passes, where such a foreign key exists: in Contract
 // it gets a stamp of Contract, on the way back it is carried to old.
 //
+// A replaced table has another guard, see Mirror.
+//
 // A write by the wrappers costs one WHEN clause up to Switch, and two from Contract on. Installing takes SHARE ROW EXCLUSIVE: it waits for writers and blocks no
 // reader; ACCESS EXCLUSIVE where Repair follows another mode, whose triggers go.
 package guard
