@@ -43,7 +43,7 @@ func TestCopyTable(t *testing.T) {
 	}})
 	require.ErrorIs(t, err, context.Canceled)
 	done := b.number(copiedThings)
-	require.Greater(t, done, 0)
+	require.Positive(t, done)
 	res := b.run()
 	require.True(t, res.Resumed)
 	require.EqualValues(t, 1000-done, res.Rows)

@@ -60,14 +60,6 @@ func (w *walker) bare(service string, poll time.Duration) *switchover.Member {
 	return m
 }
 
-// total is the column and the factor of a table.
-func total(f *expand.Tables) string {
-	if f.Fresh() {
-		return "total_cents"
-	}
-	return "total * 100"
-}
-
 func (c *clerk) insert(email string, cents int64) (id int64) {
 	c.Helper()
 	require.NoError(c, orders.Do(c.ctx, c.member, func(f *expand.Tables) error {
@@ -297,7 +289,7 @@ func TestReplaceKeepName(t *testing.T) {
 	c := newClerk(t, create+`; ALTER TABLE orders_v2 ALTER COLUMN created_at SET DEFAULT now()`, r)
 	conn, err := c.db.Connx(t.Context())
 	require.NoError(t, err)
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	update, err := conn.PreparexContext(t.Context(), `UPDATE orders SET email = $2 WHERE id = $1`)
 	require.NoError(t, err)
 	read, err := conn.PreparexContext(t.Context(), `SELECT email FROM orders WHERE id = $1`)

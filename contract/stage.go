@@ -88,11 +88,12 @@ func Apply(ctx context.Context, db *sqlx.DB, p expand.Any, stage Stage, o Option
 	if err != nil {
 		return err
 	}
-	if w.d.Replaces() {
+	switch {
+	case w.d.Replaces():
 		err = w.dropTable(ctx, o)
-	} else if stage == Drop {
+	case stage == Drop:
 		err = w.outrun(ctx, nil, 0, w.drop(ctx, o))
-	} else {
+	default:
 		err = w.run(ctx, o)
 	}
 	if err != nil {

@@ -129,9 +129,9 @@ func (m Mirror) Body() string {
 	}
 	b.WriteString("  END IF;\n  IF TG_OP = 'DELETE' THEN\n    RETURN NULL;\n  END IF;\n")
 	if m.Back == nil {
-		fmt.Fprintf(&b, "  %s\n    WHERE %s\n    ON CONFLICT (%s) DO UPDATE SET %s;\n", m.InsertSQL(), m.sameFrom("t.", "NEW."), ident.List("", m.ToKey), m.excluded())
+		fmt.Fprintf(&b, "  %s\n    WHERE %s\n    ON CONFLICT (%s) DO UPDATE SET %s;\n", m.InsertSQL(), m.sameFrom("NEW."), ident.List("", m.ToKey), m.excluded())
 	} else {
-		fmt.Fprintf(&b, "  %s;\n  IF NOT FOUND THEN\n    %s\n      WHERE %s;\n  END IF;\n", m.updateSQL(), m.InsertSQL(), m.sameFrom("t.", "NEW."))
+		fmt.Fprintf(&b, "  %s;\n  IF NOT FOUND THEN\n    %s\n      WHERE %s;\n  END IF;\n", m.updateSQL(), m.InsertSQL(), m.sameFrom("NEW."))
 		b.WriteString(m.refuseLossy())
 	}
 	b.WriteString("  RETURN NULL;\nEND ")
@@ -146,7 +146,7 @@ func (m Map) InsertSQL() string {
 // deleteSQL takes the row of OLD away, unless a row of From has that key now.
 func (m Mirror) deleteSQL() string {
 	return fmt.Sprintf("DELETE FROM %s AS i WHERE %s AND NOT EXISTS (SELECT FROM %s AS t WHERE %s AND ROW(%s)::record *= ROW(%s)::record)",
-		m.To.SQL(), m.SameTo("i.", "OLD."), m.From.SQL(), m.sameFrom("t.", "OLD."), m.keyOf("t."), m.keyOf("OLD."))
+		m.To.SQL(), m.SameTo("i.", "OLD."), m.From.SQL(), m.sameFrom("OLD."), m.keyOf("t."), m.keyOf("OLD."))
 }
 
 // deleteUnseen is for a transaction that sees the tables as they were when it began: the backfill may have copied the row since, and a DELETE does not find what it does not
@@ -167,7 +167,7 @@ func (m Mirror) updateSQL() string {
 		}
 	}
 	return fmt.Sprintf("UPDATE %s AS i SET %s FROM %s AS t\n    WHERE %s AND %s AND ROW(%s)::record *= ROW(%s)::record", m.To.SQL(), strings.Join(sets, ", "), m.From.SQL(),
-		m.sameFrom("t.", "NEW."), m.SameTo("i.", "t."), m.Back.keyOf("i."), ident.List("t.", m.FromKey))
+		m.sameFrom("NEW."), m.SameTo("i.", "t."), m.Back.keyOf("i."), ident.List("t.", m.FromKey))
 }
 
 // refuseLossy refuses a row of which To cannot hold all: on the way forward again it would become another.
@@ -177,7 +177,7 @@ func (m Mirror) refuseLossy() string {
 	}
 	return fmt.Sprintf("  IF EXISTS (SELECT FROM %s AS t, %s AS i WHERE %s AND %s AND %s) THEN\n"+
 		"    RAISE EXCEPTION USING ERRCODE = 'TD002', MESSAGE = %s, HINT = 'Give Backward an expression from which the forward one leads back.';\n  END IF;\n",
-		m.From.SQL(), m.To.SQL(), m.sameFrom("t.", "NEW."), m.SameTo("i.", "t."), m.Back.Differs("i.", "t."),
+		m.From.SQL(), m.To.SQL(), m.sameFrom("NEW."), m.SameTo("i.", "t."), m.Back.Differs("i.", "t."),
 		ident.Literal(fmt.Sprintf("%s: %s cannot hold this row of %s, and the way back would lose it", m.Migration, m.To, m.From)))
 }
 
@@ -226,10 +226,11 @@ func (m Map) SameTo(to, from string) string {
 	return strings.Join(key, " AND ")
 }
 
-func (m Map) sameFrom(a, b string) string {
+// sameFrom says that a row t of From is the one that a trigger is about, by its key.
+func (m Map) sameFrom(row string) string {
 	terms := make([]string, len(m.FromKey))
 	for i, c := range m.FromKey {
-		terms[i] = a + ident.Quote(c) + " = " + b + ident.Quote(c)
+		terms[i] = "t." + ident.Quote(c) + " = " + row + ident.Quote(c)
 	}
 	return strings.Join(terms, " AND ")
 }
