@@ -33,7 +33,7 @@ func replacement() pair.Definition {
 }
 
 // mirrored is a database in which items_v2 mirrors items, or in Contract items_replaced mirrors items_v2.
-func mirrored(t *testing.T, create string, p phase.Phase) *sqlx.DB {
+func mirrored(t testing.TB, create string, p phase.Phase) *sqlx.DB {
 	t.Helper()
 	db := pgtest.New(t)
 	require.NoError(t, state.Install(t.Context(), db))
