@@ -76,6 +76,7 @@ func refusing() map[string]*expand.Pair[string, string] {
 	spec := expand.Spec[string, string]{Table: "users", Old: "user_name", New: "full_name", Type: "varchar(8)",
 		Forward: func(s string) (string, error) { return s, nil }}
 	inSQL := spec
+	inSQL.Forward = func(s string) (string, error) { return "0" + s, nil }
 	inSQL.ForwardSQL = `(1 / (length({user_name}) - 20))::text || {user_name}`
 	cut := spec
 	cut.ForwardSQL = `{user_name}`

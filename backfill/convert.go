@@ -92,12 +92,17 @@ func (k *task) readBatch(ctx context.Context, q sqlx.QueryerContext, text string
 			add(b.keys, key)
 			continue
 		}
+		var read legible
 		texts, source := make([]*string, len(k.source)), k.scan()
 		for i := range texts {
 			to = append(to, &texts[i])
 		}
-		if err := rows.Scan(append(to, k.columns(source)...)...); err != nil {
+		if err := rows.Scan(append(to, read.columns(k.columns(source))...)...); err != nil {
 			return nil, err
+		}
+		if read.err != nil {
+			b.bad = append(b.bad, badRow{key, read.err})
+			continue
 		}
 		b.add(k, key, texts, source)
 	}
@@ -133,7 +138,7 @@ func (k *task) element(column int, target any) any {
 	if v := reflect.ValueOf(target); v.Kind() == reflect.Slice && v.IsNil() {
 		target = nil // NULL: in an array a nil []byte would be ''
 	}
-	if raw, ok := target.([]byte); ok && k.casts[column] == "bytea" {
+	if raw, ok := target.([]byte); ok && k.bytes[column] {
 		target = `\x` + hex.EncodeToString(raw) // an array element is text
 	}
 	return target
@@ -161,6 +166,9 @@ func (k *task) writeBack(ctx context.Context, tx *sqlx.Tx, b *batch) (int64, err
 		if k.exprs != nil {
 			text = k.updateKeysSQL()
 		} else {
+			if size := b.size(); size > maxMessage {
+				return 0, errTooLarge{size}
+			}
 			text = k.writeBackSQL()
 			for _, column := range b.sources {
 				args = append(args, pq.Array(column))

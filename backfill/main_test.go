@@ -11,5 +11,5 @@ func TestMain(m *testing.M) {
 	if dsn := os.Getenv(childEnv); dsn != "" {
 		os.Exit(child(dsn))
 	}
-	pgtest.Main(m)
+	pgtest.MainWithExamples(m)
 }

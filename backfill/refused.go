@@ -2,6 +2,7 @@ package backfill
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -11,11 +12,16 @@ import (
 	"github.com/tandem-go/tandem/internal/state"
 )
 
-// refused tells whether the server did not take the value of some row: it does not fit (SQLSTATE class 22), it breaks a constraint (23), or the application's
-// own function said no (P0001).
+// refused tells whether the server did not take the value of some row: it does not fit (SQLSTATE class 22), it breaks a constraint (23), it would be larger than
+// PostgreSQL's 1 GB (54, errTooLarge, or an allocation that it refuses to try), or the application's own function said no (P0001).
 func refused(err error) bool {
-	code := pg.SQLState(err)
-	return strings.HasPrefix(code, "22") || strings.HasPrefix(code, "23") || code == "P0001"
+	switch code := pg.SQLState(err); {
+	case strings.HasPrefix(code, "22"), strings.HasPrefix(code, "23"), strings.HasPrefix(code, "54"), code == "P0001":
+		return true
+	case code == "XX000":
+		return strings.Contains(err.Error(), "invalid memory alloc request size")
+	}
+	return errors.As(err, &errTooLarge{})
 }
 
 // halve copies a stripe of which the server refused some row: part by part, each in a transaction of its own, until the refused rows stand alone and are set aside.

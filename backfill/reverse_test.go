@@ -80,42 +80,40 @@ func TestReverse(t *testing.T) {
 	}
 }
 
-// A value of Contract that old cannot hold is a bad row, and holds up the way back until it is mended.
+// A value of Contract that old cannot hold is a bad row, and holds up the way back until it is mended: one that Backward refuses, and one of which SQL would make another value.
 func TestReverseOfABadValue(t *testing.T) {
 	t.Parallel()
-	p := expand.Convert(expand.Spec[string, string]{Table: "users", Old: "user_name", New: "full_name",
-		Forward: func(s string) (string, error) { return s, nil },
-		Backward: func(s string) (string, error) {
-			if strings.HasPrefix(s, "new") {
-				return "", errOdd
+	same := func(s string) (string, error) { return s, nil }
+	for name, p := range map[string]*expand.Pair[string, string]{
+		"refused": expand.Convert(expand.Spec[string, string]{Table: "users", Old: "user_name", New: "full_name", Forward: same,
+			Backward: func(s string) (string, error) {
+				if strings.HasPrefix(s, "new") {
+					return "", errOdd
+				}
+				return s, nil
+			}}),
+		"lossy": expand.Convert(expand.Spec[string, string]{Table: "users", Old: "user_name", New: "full_name", Type: "text",
+			Forward: func(s string) (string, error) { return strings.ReplaceAll(s, "new", "old"), nil }, Backward: same,
+			ForwardSQL: "replace({user_name}, 'new', 'old')", BackwardSQL: "{full_name}"}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBed(t, usersSQL(200), p)
+			b.toContract()
+			b.exec(`UPDATE users SET full_name = CASE id WHEN 3 THEN 'new' ELSE 'fit' END, full_name_stamp = 83886080 + id WHERE id < 5`)
+			b.revert()
+			for range 2 {
+				res, err := b.reverse(t.Context(), backfill.Options{})
+				require.NoError(t, err)
+				require.EqualValues(t, 1, res.BadRows)
+				require.Equal(t, []string{"3"}, b.texts(badKeys))
 			}
-			return s, nil
-		}})
-	b := newBed(t, usersSQL(200), p)
-	b.toContract()
-	b.exec(`UPDATE users SET full_name = CASE id WHEN 3 THEN 'new' ELSE 'fit' END, full_name_stamp = 83886080 + id WHERE id < 5`)
-	b.revert()
-	for range 2 {
-		res, err := b.reverse(t.Context(), backfill.Options{})
-		require.NoError(t, err)
-		require.EqualValues(t, 1, res.BadRows)
-		require.Equal(t, []string{"3"}, b.texts(badKeys))
+			require.ErrorIs(t, contract.Apply(t.Context(), b.db, p, contract.Restore, contract.Options{}), contract.ErrUnreversed)
+			b.exec(`UPDATE users SET full_name = 'fit', user_name = 'fit', full_name_stamp = 67108865 WHERE id = 3`)
+			res, err := b.reverse(t.Context(), backfill.Options{})
+			require.NoError(t, err)
+			require.Zero(t, res.BadRows)
+			require.NoError(t, contract.Apply(t.Context(), b.db, p, contract.Restore, contract.Options{}))
+		})
 	}
-	require.ErrorIs(t, contract.Apply(t.Context(), b.db, p, contract.Restore, contract.Options{}), contract.ErrUnreversed)
-	b.exec(`UPDATE users SET full_name = 'fit', user_name = 'fit', full_name_stamp = 67108865 WHERE id = 3`)
-	res, err := b.reverse(t.Context(), backfill.Options{})
-	require.NoError(t, err)
-	require.Zero(t, res.BadRows)
-	require.NoError(t, contract.Apply(t.Context(), b.db, p, contract.Restore, contract.Options{}))
-}
-
-func TestNoBackwardNoReverse(t *testing.T) {
-	t.Parallel()
-	p := expand.Convert(expand.Spec[string, string]{Table: "users", Old: "user_name", New: "full_name", Forward: func(s string) (string, error) { return s, nil }})
-	b := newBed(t, usersSQL(10), p)
-	b.toContract()
-	b.revert()
-	_, err := b.reverse(t.Context(), backfill.Options{})
-	require.ErrorIs(t, err, backfill.ErrDirection)
-	require.ErrorContains(t, err, "declare Backward")
 }

@@ -19,6 +19,7 @@ type task struct {
 	source []string
 	target []string
 	casts  []string // types of the target columns, without modifier
+	bytes  []bool   // which target columns are bytea, or a domain of it
 
 	columnTypes map[string]string // of every column of the table
 	todo        string            // which rows: a predicate on t
@@ -43,7 +44,7 @@ func newTask(t *catalog.Table, p expand.Any, reverse bool, stampPhase phase.Phas
 	if reverse {
 		k.kind, k.source, k.target, k.exprs, k.convert, k.scan, k.columns = "reverse", d.New, d.Old, nil, c.Backward, c.ScanNew, c.New
 		k.todo = fmt.Sprintf("t.%s >= %d", ident.Quote(d.Stamp), phase.Contract.Floor())
-		if d.HasBackward() {
+		if d.HasBackward() && (d.HasForward() || k.convert == nil) { // without forward only Go can tell whether old holds the value
 			k.exprs = d.BackwardSQL
 		}
 		if k.exprs == nil && k.convert == nil {
@@ -63,6 +64,7 @@ func newTask(t *catalog.Table, p expand.Any, reverse bool, stampPhase phase.Phas
 			return nil, fmt.Errorf("%s: column %s is not there: run expand.Apply", p.Name(), ident.Quote(name))
 		}
 		k.casts = append(k.casts, c.Base)
+		k.bytes = append(k.bytes, c.Bytes)
 	}
 	return k, nil
 }
@@ -154,7 +156,37 @@ func (k *task) sets() string {
 	for i, e := range k.exprs("t.") {
 		sets = append(sets, ident.Quote(k.target[i])+" = "+e)
 	}
-	return strings.Join(append(sets, fmt.Sprintf("%s = %d", ident.Quote(k.d.Stamp), k.stamp.Stamp())), ", ")
+	stamp := fmt.Sprint(k.stamp.Stamp())
+	if lossy := k.lossySQL(); lossy != "" { // an error of the row, found by halving like any other; the text is the only message that it can have
+		stamp = fmt.Sprintf("CASE WHEN %s THEN ('old cannot hold the new value of key ' || concat_ws(', ', %s))::int ELSE %s END", lossy, ident.List("t.", k.d.Key), stamp)
+	}
+	return strings.Join(append(sets, ident.Quote(k.d.Stamp)+" = "+stamp), ", ")
+}
+
+// lossySQL says that a new value of the way back does not come back from old: forward of it would be another; "" where that cannot be.
+func (k *task) lossySQL() string {
+	if k.kind != "reverse" || !k.d.HasForward() || k.d.Identity() {
+		return ""
+	}
+	return strings.Join(k.returns(), " OR ")
+}
+
+// returns says of each new column that forward of backward of the row's new columns is another value in it.
+func (k *task) returns() []string {
+	back := k.d.BackwardSQL("t.")
+	for i, name := range k.d.Old {
+		back[i] = fmt.Sprintf("CAST(%s AS %s)", back[i], k.columnTypes[name])
+	}
+	var out []string
+	for i, e := range k.d.ForwardOf(back) {
+		out = append(out, k.differs(k.d.New[i], e))
+	}
+	return out
+}
+
+// differs compares a column with an expression by their stored images, so that nothing counts as equal that is not the same.
+func (k *task) differs(column, expr string) string {
+	return fmt.Sprintf("ROW(t.%s)::record *<> ROW(CAST(%s AS %s))::record", ident.Quote(column), expr, k.columnTypes[column])
 }
 
 // keyArrays joins the rows to arrays of keys: the parameters, the names of their columns in v, and the condition.

@@ -157,7 +157,7 @@ func (v *verifier) window(ctx context.Context, pos state.Position) error {
 	return err
 }
 
-// differsSQL says that a row is not in step. Values are compared by their stored image, so that nothing counts as equal that is not the same.
+// differsSQL says that a row is not in step.
 func (k *task) differsSQL() string {
 	switch {
 	case k.extra != "":
@@ -166,21 +166,12 @@ func (k *task) differsSQL() string {
 		return "(i." + ident.Quote(k.mirror.ToKey[0]) + " IS NULL OR " + k.mirror.Differs("t.", "i.") + ")"
 	}
 	stamp := "t." + ident.Quote(k.d.Stamp)
-	terms := []string{}
-	differs := func(column, expr string) {
-		terms = append(terms, fmt.Sprintf("ROW(t.%s)::record *<> ROW(CAST(%s AS %s))::record", ident.Quote(column), expr, k.columnTypes[column]))
-	}
+	var terms []string
 	for i, e := range k.d.ForwardSQL("t.") {
-		differs(k.d.New[i], e)
+		terms = append(terms, k.differs(k.d.New[i], e))
 	}
 	if k.d.HasBackward() && !k.d.Identity() {
-		back := k.d.BackwardSQL("t.")
-		for i, name := range k.d.Old {
-			back[i] = fmt.Sprintf("CAST(%s AS %s)", back[i], k.columnTypes[name])
-		}
-		for i, e := range k.d.ForwardOf(back) {
-			differs(k.d.New[i], e)
-		}
+		terms = append(terms, k.returns()...)
 	}
 	return fmt.Sprintf("(%s IS NULL OR %s < %d AND (%s))", stamp, stamp, phase.Contract.Floor(), strings.Join(terms, " OR "))
 }
@@ -225,8 +216,9 @@ func (v *verifier) compareInGo(ctx context.Context, pos state.Position) (rows, d
 		var key pq.StringArray
 		var stamp sql.NullInt64
 		was, is := v.conversion.ScanOld(), v.conversion.ScanNew()
-		to := append([]any{&key, &stamp}, v.conversion.Old(was)...)
-		if err := found.Scan(append(to, v.conversion.New(is)...)...); err != nil {
+		var read legible
+		to := append([]any{&key, &stamp}, read.columns(v.conversion.Old(was))...)
+		if err := found.Scan(append(to, read.columns(v.conversion.New(is))...)...); err != nil {
 			return 0, 0, nil, err
 		}
 		rows++
@@ -234,7 +226,7 @@ func (v *verifier) compareInGo(ctx context.Context, pos state.Position) (rows, d
 			continue
 		}
 		same := false
-		if stamp.Valid {
+		if stamp.Valid && read.err == nil {
 			same, err = safely(func() (bool, error) { return v.conversion.Equal(was, is) })
 		}
 		if !same || err != nil { // a value that does not convert is a difference like any other

@@ -2,6 +2,7 @@ package backfill_test
 
 import (
 	"database/sql"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -94,7 +95,7 @@ func TestVerifyComparesImages(t *testing.T) {
 // With BackwardSQL a new value that old cannot give back differs. That old is spelled otherwise than backward would does not matter.
 func TestVerifyBothDirections(t *testing.T) {
 	t.Parallel()
-	spec := expand.Spec[string, int64]{Table: "users", Old: "user_name", New: "cents", Type: "bigint", Forward: func(string) (int64, error) { return 0, nil },
+	spec := expand.Spec[string, int64]{Table: "users", Old: "user_name", New: "cents", Type: "bigint", Forward: func(s string) (int64, error) { return strconv.ParseInt(strings.TrimSpace(s), 10, 64) },
 		ForwardSQL: "{user_name}::bigint", BackwardSQL: "left({cents}::text, 6)"}
 	b := newBed(t, numbersSQL(250), expand.Convert(spec))
 	b.run()

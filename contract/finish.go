@@ -75,7 +75,8 @@ func (w *work) dropStep(ctx context.Context, tx *sqlx.Tx) (expand.Step, error) {
 	for _, t := range twins {
 		switch {
 		case t.Ready:
-		case w.d.IsSet(): // goes with old: the gate to Switch has asked
+		case w.d.IsSet(): // the gates have asked
+			s.Why += "; " + t.Kind + " " + ident.Quote(t.Of) + " goes with old"
 			continue
 		default:
 			return s, fmt.Errorf("%s %s has no valid twin on new and would be lost: %w", t.Kind, ident.Quote(t.Of), ErrDependents)

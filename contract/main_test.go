@@ -12,5 +12,5 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("rapid.seed", "1"); err != nil {
 		panic(err)
 	}
-	pgtest.Main(m)
+	pgtest.MainWithExamples(m)
 }

@@ -69,7 +69,12 @@ func (w *work) relaxColumn(ctx context.Context, s *expand.Step, r *state.Relaxed
 			r.Restore = append(r.Restore, notNull(w.d, name, constraint)...)
 		}
 		if c.Default != "" {
-			r.Default = c.Default
+			if r.Default != "" && w.d.IsSet() { // which it is only shown of
+				r.Default += ", "
+			} else {
+				r.Default = ""
+			}
+			r.Default += c.Default
 			s.SQL = append(s.SQL, alter+" DROP DEFAULT")
 			r.Restore = append(r.Restore, ddl.Step{Name: "default of old", Lock: "ACCESS EXCLUSIVE", SQL: []string{alter + " SET DEFAULT " + c.Default}})
 		}
@@ -120,7 +125,11 @@ func notNull(d expand.Definition, column, constraint string) []ddl.Step {
 	if constraint != "" { // from PostgreSQL 18 on it has a name, which is to be kept
 		set = alter + " ADD CONSTRAINT " + ident.Quote(constraint) + " NOT NULL " + ident.Quote(column)
 	}
+	message := d.Name() + ": rows with NULL in " + ident.Quote(column) + ", which is to be NOT NULL: mend them, and run it again"
 	return []ddl.Step{
+		{Name: "see that no row has NULL in " + ident.Quote(column), Lock: "ACCESS SHARE", Scans: true, Why: "the check would refuse every write of such a row", SQL: []string{
+			"DO " + ident.Literal("BEGIN IF EXISTS (SELECT FROM "+d.Table.SQL()+" WHERE "+ident.Quote(column)+" IS NULL) THEN RAISE EXCEPTION USING ERRCODE = '23502', MESSAGE = "+
+				ident.Literal(message)+"; END IF; END")}},
 		{Name: "check " + ident.Quote(column) + " IS NOT NULL", Lock: "ACCESS EXCLUSIVE", SQL: []string{
 			alter + " DROP CONSTRAINT IF EXISTS " + check,
 			alter + " ADD CONSTRAINT " + check + " CHECK (" + ident.Quote(column) + " IS NOT NULL) NOT VALID"}},

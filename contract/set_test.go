@@ -3,16 +3,19 @@ package contract_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/jmoiron/sqlx"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-go/tandem/backfill"
 	"github.com/tandem-go/tandem/contract"
 	"github.com/tandem-go/tandem/expand"
 	"github.com/tandem-go/tandem/internal/catalog"
+	"github.com/tandem-go/tandem/internal/pgtest"
 	"github.com/tandem-go/tandem/switchover"
 )
 
@@ -105,6 +108,9 @@ func TestSets(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newLonelyWalker(t, peopleSQL, c.pair)
+			steps, err := expand.Plan(w.ctx, pgtestWith(t, peopleSQL), c.pair)
+			require.NoError(t, err)
+			require.Contains(t, steps[0].Why, map[bool]string{true: `index people_name, check named`, false: `check people_check`}[strings.HasPrefix(name, "split")])
 			before := w.number(`SELECT sum(hashtext(full_name || lat || coalesce(lon, -1))) FROM people`)
 			w.toMigrate()
 			require.Zero(t, w.number(c.wrong))
@@ -117,10 +123,12 @@ func TestSets(t *testing.T) {
 			wait.Wait = false
 			var refused *switchover.GateError
 			require.ErrorAs(t, switchover.Advance(w.ctx, w.db, w.pair.Name(), switchover.Switch, wait), &refused)
-			made := refused.Error()
-			require.Contains(t, made, "nothing stands for")
-			wait.Waive = map[string]string{"twins": "made where needed", "statistics": "a test"}
-			require.NoError(t, switchover.Advance(w.ctx, w.db, w.pair.Name(), switchover.Switch, wait))
+			require.Contains(t, refused.Error(), "nothing stands for")
+			w.gates.Waive = map[string]string{"statistics": "a test"}
+			require.ErrorAs(t, tryNow(w, switchover.Switch), &refused)
+			require.Len(t, refused.Gates, map[bool]int{true: 2, false: 1}[strings.HasPrefix(name, "split")])
+			w.gates.Waive["twins"], w.gates.Waive["default"] = "made where needed", "nobody leaves it out"
+			w.advance(switchover.Switch)
 
 			// there, and back
 			w.apply(contract.Relax)
@@ -129,6 +137,13 @@ func TestSets(t *testing.T) {
 			require.Zero(t, w.number(c.wrong))
 			require.Equal(t, before, w.number(`SELECT sum(hashtext(full_name || lat || coalesce(lon, -1))) FROM people`))
 			require.Equal(t, []string{"named", "people_check", "people_name", "people_pkey"}, w.objects())
+
+			// what comes to old after Switch is asked for too
+			w.exec(`CREATE INDEX late ON people (full_name, lat)`)
+			delete(w.gates.Waive, "twins")
+			require.ErrorAs(t, tryNow(w, switchover.Contract), &refused)
+			require.Contains(t, refused.Error(), "nothing stands for index late")
+			w.gates.Waive["twins"] = "a test"
 
 			// and to the end, with something that stands for the unique index
 			twin := catalog.TwinName(w.pair.Definition(), "people_name")
@@ -149,12 +164,50 @@ func TestSets(t *testing.T) {
 	}
 }
 
+// tryNow tries a step and does not wait for gates.
+func tryNow(w *walker, to switchover.Phase) error {
+	o := w.gates
+	o.Wait = false
+	return switchover.Advance(w.ctx, w.db, w.pair.Name(), to, o)
+}
+
+// pgtestWith is another database, with the table alone.
+func pgtestWith(t *testing.T, create string) *sqlx.DB {
+	t.Helper()
+	db := pgtest.New(t)
+	db.MustExec(create)
+	return db
+}
+
 // objects are the table's indexes and checks.
 func (w *walker) objects() (out []string) {
 	w.Helper()
 	require.NoError(w, w.db.SelectContext(w.ctx, &out, `SELECT conname FROM pg_constraint WHERE conrelid = 'people'::regclass AND contype = 'c'
 		UNION SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 'people'::regclass ORDER BY 1`))
 	return out
+}
+
+// NOT NULL that rows do not keep is refused before it could refuse their writes, at the gate and by Finish.
+func TestNotNullOfSet(t *testing.T) {
+	t.Parallel()
+	spec := splitName
+	spec.New = slices.Clone(spec.New)
+	spec.New[1].NotNull = true // and there are mononyms
+	w := newLonelyWalker(t, peopleSQL, expand.ConvertSet(spec))
+	w.gates.Waive = map[string]string{"twins": "a test", "statistics": "a test", "default": "a test"}
+	w.toMigrate()
+	_, err := backfill.Verify(w.ctx, w.db, w.pair, backfill.VerifyOptions{})
+	require.NoError(t, err)
+	w.advance(switchover.Switch)
+	w.apply(contract.Relax)
+	require.ErrorContains(t, tryNow(w, switchover.Contract), "333 rows (counted to 1000) have no last_name")
+	w.exec(`UPDATE people SET full_name = full_name || ' X' WHERE last_name IS NULL`)
+	w.advance(switchover.Contract)
+	w.exec(`UPDATE people SET last_name = NULL, first_name_stamp = 5 << 24 WHERE id = 1`) // as a wrapper would
+	require.ErrorContains(t, contract.Apply(w.ctx, w.db, w.pair, contract.Finish, contract.Options{}), "rows with NULL in last_name")
+	w.exec(`UPDATE people SET lat = 0 WHERE id = 1`)
+	w.exec(`UPDATE people SET last_name = 'Y', first_name_stamp = (5 << 24) + 1 WHERE id = 1`)
+	w.end()
 }
 
 // A row of which the halves do not convert is set aside, and the others are copied.

@@ -49,6 +49,7 @@ type walker struct {
 	db   *sqlx.DB
 	pair expand.Any
 
+	gates  switchover.Options // quick
 	member *switchover.Member // nil: no wrapper is at work
 	users  *expand.Repository[user]
 }
@@ -64,7 +65,7 @@ func newWalker(t *testing.T) *walker {
 // newLonelyWalker begins with any table, in Start.
 func newLonelyWalker(t *testing.T, create string, p expand.Any) *walker {
 	t.Helper()
-	w := &walker{T: t, ctx: t.Context(), dsn: pgtest.DSN(t), pair: p}
+	w := &walker{T: t, ctx: t.Context(), dsn: pgtest.DSN(t), pair: p, gates: quick}
 	w.db = pgtest.Open(t, w.dsn)
 	w.exec(create)
 	require.NoError(t, expand.Apply(w.ctx, w.db, p, expand.Options{}))
@@ -107,22 +108,22 @@ func (w *walker) advance(to switchover.Phase) {
 	w.Helper()
 	ctx, cancel := context.WithTimeout(w.ctx, waitTime) // the error then lists the gates
 	defer cancel()
-	require.NoError(w, switchover.Advance(ctx, w.db, w.pair.Name(), to, quick))
+	require.NoError(w, switchover.Advance(ctx, w.db, w.pair.Name(), to, w.gates))
 	w.refresh(to)
 }
 
 func (w *walker) revert(to switchover.Phase) {
 	w.Helper()
-	require.NoError(w, switchover.Revert(w.ctx, w.db, w.pair.Name(), to, quick))
+	require.NoError(w, switchover.Revert(w.ctx, w.db, w.pair.Name(), to, w.gates))
 	w.refresh(to)
 }
 
 func (w *walker) apply(stage contract.Stage) {
 	w.Helper()
-	require.NoError(w, contract.Apply(w.ctx, w.db, w.pair, stage, contract.Options{Gates: quick}))
+	require.NoError(w, contract.Apply(w.ctx, w.db, w.pair, stage, contract.Options{Gates: w.gates}))
 	// done once more it does nothing
 	if stage != contract.Drop {
-		require.NoError(w, contract.Apply(w.ctx, w.db, w.pair, stage, contract.Options{Gates: quick}))
+		require.NoError(w, contract.Apply(w.ctx, w.db, w.pair, stage, contract.Options{Gates: w.gates}))
 		steps, err := contract.Plan(w.ctx, w.db, w.pair, stage)
 		require.NoError(w, err)
 		require.Empty(w, steps)

@@ -41,6 +41,7 @@ type benchRow[O, N any] struct {
 const benchRows = 10_000
 
 func benchPair[O, N any](b *testing.B, word string, p *expand.Pair[O, N], oldType, old string, of func(i int) N) {
+	b.Helper()
 	newType := map[string]string{"text": "text", "double precision": "bigint"}[oldType]
 	bed := newBed(b, `CREATE TABLE users (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, user_name `+oldType+` NOT NULL, email text NOT NULL);
 		CREATE TABLE plain (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, full_name `+newType+` NOT NULL, email text NOT NULL)`, p)

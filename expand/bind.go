@@ -77,7 +77,7 @@ func (p *Pair[O, N]) argument(ph switchover.Phase, value any) (any, error) {
 }
 
 func (p *Pair[O, N]) read(ph switchover.Phase) columnReader {
-	return &rowReader[O, N]{pair: p, phase: ph, row: Value[O, N]{Old: *p.old.empty(), New: *p.new.empty()}}
+	return &rowReader[O, N]{pair: p, phase: ph}
 }
 
 // rowReader applies the reader's rule, row after row.
@@ -102,7 +102,7 @@ func (r *rowReader[O, N]) destinations(to []any) []any {
 }
 
 func (r *rowReader[O, N]) finish(ph switchover.Phase, field any) (seen, error) {
-	v, noticed, err := r.pair.resolve(ph, r.row)
+	v, noticed, err := r.pair.resolve(ph, &r.row)
 	if err != nil {
 		return noticed, err
 	}

@@ -7,11 +7,11 @@ import (
 )
 
 // Cell is one side of a pair in one row as it is stored: a T or NULL, whether T has a NULL or not. Old of a row of Contract is NULL, and so is
-// new of a row that was never copied. Of a column set the columns are in Set, for sqlx to fill.
+// new of a row that was never copied. Of a column set the columns are in Set, which sqlx fills.
 type Cell[T any] struct {
 	null sql.Null[T]
 
-	Set *Set `db:"set"`
+	Set
 }
 
 // Scan implements sql.Scanner.

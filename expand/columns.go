@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/tandem-go/tandem/internal/ident"
@@ -28,40 +29,33 @@ func newColumns[T any](names []string) (columns[T], error) {
 	case t.Kind() != reflect.Struct:
 		return c, fmt.Errorf("columns %s need a struct with a field for each, not %v", ident.List("", names), t)
 	}
-	fields := map[string][]int{}
-	for _, info := range mapper.TypeMap(t).Index {
-		if !info.Embedded && info.Path != "" && !strings.Contains(info.Path, ".") {
-			fields[info.Path] = info.Index
-		}
+	fields, err := fieldsOf(t)
+	if err != nil {
+		return c, err
 	}
 	for _, name := range names {
-		index, ok := fields[name]
-		if !ok {
+		f := fieldOf(fields, name)
+		if f == nil {
 			return c, fmt.Errorf("%v has no field for column %s: give it one with the column as db tag", t, ident.Quote(name))
 		}
-		c.index = append(c.index, index)
+		c.index = append(c.index, f.Index)
 	}
-	if len(fields) > len(names) {
-		return c, fmt.Errorf("%v has %d fields for the columns %s: each field must be one of them", t, len(fields), ident.List("", names))
+	for _, f := range reflect.VisibleFields(t) {
+		isColumn := slices.ContainsFunc(c.index, func(index []int) bool { return slices.Equal(index, f.Index) })
+		if !isColumn && !f.Anonymous {
+			return c, fmt.Errorf("%v has a field %s that is none of the columns %s: its value would be lost", t, f.Name, ident.List("", names))
+		}
 	}
 	return c, nil
 }
 
-// empty is a cell to scan into.
-func (c columns[T]) empty() *Cell[T] {
-	if c.index == nil {
-		return &Cell[T]{}
-	}
-	return &Cell[T]{Set: &Set{}}
-}
-
-// destinations are what a cell of empty is scanned into, one for each column.
+// destinations are what a cell is scanned into, one for each column.
 func (c columns[T]) destinations(to []any, cell *Cell[T]) []any {
 	if c.index == nil {
 		return append(to, cell)
 	}
 	for i := range c.index {
-		to = append(to, cell.Set.part(i))
+		to = append(to, cell.part(i))
 	}
 	return to
 }
@@ -77,12 +71,10 @@ func (c columns[T]) decode(cell Cell[T]) (v T, err error) {
 			err = fmt.Errorf("column %s is %w", ident.Quote(c.names[0]), ErrNull)
 		}
 		return null, err
-	case cell.Set == nil:
-		return v, fmt.Errorf("columns %s: nothing was read", ident.List("", c.names))
 	}
 	to := reflect.ValueOf(&v).Elem()
 	for i, index := range c.index {
-		if err := assign(fieldAt(to, index), cell.Set.part(i).src); err != nil {
+		if err := assign(fieldAt(to, index), cell.part(i).src); err != nil {
 			return v, fmt.Errorf("column %s: %w", ident.Quote(c.names[i]), err)
 		}
 	}
@@ -94,10 +86,10 @@ func (c columns[T]) encode(v T) Cell[T] {
 	if c.index == nil {
 		return Cell[T]{null: sql.Null[T]{V: v, Valid: true}} // T's own NULL becomes NULL when the driver is given it
 	}
-	cell := Cell[T]{Set: &Set{}}
+	var cell Cell[T]
 	from := reflect.ValueOf(&v).Elem()
 	for i, index := range c.index {
-		cell.Set.part(i).src = fieldAt(from, index).Interface()
+		cell.part(i).src = fieldAt(from, index).Interface()
 	}
 	return cell
 }
@@ -119,11 +111,8 @@ func (c columns[T]) cells(args []any, cell Cell[T]) []any {
 	if c.index == nil {
 		return append(args, cell)
 	}
-	if cell.Set == nil { // never filled: all NULL
-		cell.Set = &Set{}
-	}
 	for i := range c.index {
-		args = append(args, *cell.Set.part(i))
+		args = append(args, *cell.part(i))
 	}
 	return args
 }
@@ -135,7 +124,7 @@ func (c columns[T]) shown(cell Cell[T]) any {
 	}
 	out := make([]string, len(c.index))
 	for i := range c.index {
-		out[i] = fmt.Sprintf("%s=%v", c.names[i], cell.Set.part(i).shown())
+		out[i] = fmt.Sprintf("%s=%v", c.names[i], cell.part(i).shown())
 	}
 	return strings.Join(out, " ")
 }

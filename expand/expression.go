@@ -43,19 +43,8 @@ func checkBackward(ctx context.Context, db *sqlx.DB, t *catalog.Table, d pair.De
 		return nil
 	}
 	err := pg.InTx(ctx, db, pg.Settings{}, func(ctx context.Context, tx *sqlx.Tx) error {
-		columns := ""
-		for _, name := range d.Old {
-			columns += ident.Quote(name) + " " + t.Column(name).TypeSQL() + ", "
-		}
-		for i, name := range d.New {
-			typeSQL := t.Column(d.Old[min(i, len(d.Old)-1)]).TypeSQL()
-			if d.Types != nil {
-				typeSQL = d.Types[i]
-			}
-			columns += ident.Quote(name) + " " + typeSQL + ", "
-		}
 		// the spelled type is looked up before the guard's search_path hides the application's schemas
-		if _, err := tx.ExecContext(ctx, `CREATE TEMPORARY TABLE tandem_parse (`+columns[:len(columns)-2]+`) ON COMMIT DROP`); err != nil {
+		if _, err := tx.ExecContext(ctx, `CREATE TEMPORARY TABLE tandem_parse (`+columnsSQL(t, d)+`) ON COMMIT DROP`); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, guardPath); err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/tandem-go/tandem/switchover"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) { pgtest.MainWithExamples(m) }
 
 // users is the pair of most tests.
 var users = expand.Rename[string]("users", "user_name", "full_name")

@@ -49,9 +49,6 @@ type bound struct {
 // part is one column of a set: where it is in the model and where in the value of new.
 type part struct{ model, value []int }
 
-// mapper is sqlx's own default: the db tag, else the field's name in lower case.
-var mapper = reflectx.NewMapperFunc("db", strings.ToLower)
-
 // newModel checks a struct type against the pairs it holds.
 func newModel(t reflect.Type, pairs []Any) (*model, error) {
 	if t.Kind() != reflect.Struct {
@@ -85,16 +82,11 @@ func newModel(t reflect.Type, pairs []Any) (*model, error) {
 }
 
 func (m *model) addFields(t reflect.Type, pairs []Any) error {
-	there := map[string]*reflectx.FieldInfo{}
-	for _, info := range mapper.TypeMap(t).Index {
-		if !info.Embedded && info.Path != "" && !strings.Contains(info.Path, ".") {
-			there[info.Path] = info
-		}
+	list, err := fieldsOf(t)
+	if err != nil {
+		return err
 	}
-	for _, info := range mapper.TypeMap(t).Index {
-		if there[info.Path] != info {
-			continue
-		}
+	for _, info := range list {
 		f := field{name: info.Path, index: info.Index, pair: -1, generated: isGenerated(info)}
 		of, err := pairOf(f.name, pairs)
 		if err != nil {
@@ -104,7 +96,7 @@ func (m *model) addFields(t reflect.Type, pairs []Any) error {
 			if f.name != of.Definition().New[0] {
 				continue // the first column of a set stands for all
 			}
-			b, err := bindFields(of, there)
+			b, err := bindFields(of, list)
 			if err != nil {
 				return err
 			}
@@ -144,12 +136,12 @@ func pairOf(column string, pairs []Any) (Any, error) {
 }
 
 // bindFields finds the fields of a pair's new columns, which must have the types that the pair has for them.
-func bindFields(p Any, there map[string]*reflectx.FieldInfo) (bound, error) {
+func bindFields(p Any, list []*reflectx.FieldInfo) (bound, error) {
 	d := p.Definition()
 	b := bound{binding: p.bind(), def: d, name: p.Name(), fingerprint: d.Fingerprint(), typ: p.newType()}
 	want := b.binding.parts()
 	for i, name := range d.New {
-		info := there[name]
+		info := fieldOf(list, name)
 		if info == nil {
 			return b, fmt.Errorf("pair %s: no field for its new column %s", p.Name(), ident.Quote(name))
 		}

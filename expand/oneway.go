@@ -6,7 +6,7 @@ func closedOff(p Any) string {
 	case p.Conversion().Backward != nil:
 		return ""
 	case p.Definition().HasBackward():
-		return "one way in Go: up to Switch the wrappers cannot write the pair (ErrNoBackward), and while old is read they cannot filter by a new value"
+		return "one way in Go: up to Switch only Pinned.ValueFromOld can write the pair (else ErrNoBackward), and while old is read the wrappers cannot filter by a new value"
 	}
-	return "one way: up to Switch the wrappers cannot write the pair (ErrNoBackward), while old is read they cannot filter by a new value, and from Contract there is no way back"
+	return "one way: up to Switch only Pinned.ValueFromOld can write the pair (else ErrNoBackward), while old is read the wrappers cannot filter by a new value, and from Contract there is no way back"
 }

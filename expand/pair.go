@@ -148,8 +148,8 @@ func erased[T any](scanned any) Cell[T] { return *scanned.(*Cell[T]) } //nolint:
 // Conversion returns the Go conversions with their types erased.
 func (p *Pair[O, N]) Conversion() Conversion {
 	c := Conversion{
-		ScanOld: func() any { return p.old.empty() },
-		ScanNew: func() any { return p.new.empty() },
+		ScanOld: func() any { return new(Cell[O]) },
+		ScanNew: func() any { return new(Cell[N]) },
 		Old:     func(scanned any) []any { return p.old.destinations(nil, scanned.(*Cell[O])) }, //nolint:errcheck // only what ScanOld made
 		New:     func(scanned any) []any { return p.new.destinations(nil, scanned.(*Cell[N])) }, //nolint:errcheck // only what ScanNew made
 		Args:    func(old any) []any { return p.old.arguments(nil, old.(O)) },                   //nolint:errcheck // as documented

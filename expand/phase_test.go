@@ -1,6 +1,7 @@
 package expand_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/jmoiron/sqlx"
@@ -25,7 +26,9 @@ func setPhase(t testing.TB, db *sqlx.DB, p expand.Any, ph switchover.Phase) {
 	switch ph {
 	case switchover.Contract:
 		mode = guard.Reject
-		tx.MustExec(`ALTER TABLE ` + d.Table.SQL() + ` ALTER COLUMN ` + ident.Quote(d.Old[0]) + ` DROP NOT NULL`)
+		for _, name := range d.Old {
+			tx.MustExec(`ALTER TABLE ` + d.Table.SQL() + ` ALTER COLUMN ` + ident.Quote(name) + ` DROP NOT NULL`)
+		}
 		for _, sql := range guard.Install(table.Spec(d), mode) {
 			tx.MustExec(sql)
 		}
@@ -34,7 +37,9 @@ func setPhase(t testing.TB, db *sqlx.DB, p expand.Any, ph switchover.Phase) {
 		for _, sql := range guard.Remove(d) {
 			tx.MustExec(sql)
 		}
-		tx.MustExec(`ALTER TABLE ` + d.Table.SQL() + ` DROP COLUMN ` + ident.Quote(d.Old[0]) + `, DROP COLUMN ` + ident.Quote(d.Stamp))
+		for _, name := range append(slices.Clone(d.Old), d.Stamp) {
+			tx.MustExec(`ALTER TABLE ` + d.Table.SQL() + ` DROP COLUMN ` + ident.Quote(name))
+		}
 	}
 	tx.MustExec(`UPDATE tandem.migration SET phase = $2, guard = $3, epoch = epoch + 1 WHERE name = $1`, p.Name(), ph, mode)
 	require.NoError(t, tx.Commit())

@@ -127,7 +127,7 @@ func (f *Pinned[O, N]) Column(alias string) string {
 }
 
 // ColumnOf is what to filter and to order by for one new column of a set. As long as old is read it is an expression, forward of old, which no index of old knows;
-// an error where only Go converts.
+// an error where only Go converts. It is your SQL: what sqlx takes for parameters of its own in a named query (: and ?) has to be written as it wants it.
 func (f *Pinned[O, N]) ColumnOf(alias, column string) (string, error) {
 	return filter(f.pair.def, f.read, qualifier(alias), column)
 }
@@ -137,7 +137,7 @@ func (f *Pinned[O, N]) Arg(v N) (any, error) { return f.pair.argument(f.read, v)
 
 // Value makes the value to write: old by backward as long as the phase writes old, and a fresh stamp.
 func (f *Pinned[O, N]) Value(v N) (Value[O, N], error) {
-	out := Value[O, N]{Old: *f.pair.old.empty(), New: f.pair.new.encode(v)}
+	out := Value[O, N]{New: f.pair.new.encode(v)}
 	if f.write.WritesOld() {
 		o, err := f.pair.Backward(v)
 		if err != nil {
@@ -161,7 +161,7 @@ func (f *Pinned[O, N]) Read(v Value[O, N], key ...any) (N, error) {
 			ph = switchover.Switch
 		}
 	}
-	value, seen, err := f.pair.resolve(ph, v)
+	value, seen, err := f.pair.resolve(ph, &v)
 	different := int64(0)
 	if seen.difference != "" {
 		different = 1
@@ -181,7 +181,7 @@ var notParam = regexp.MustCompile(`[^A-Za-z0-9_]`)
 // param is the name of the field: the new column, with _ for what a parameter's name cannot hold.
 func (f *Pinned[O, N]) param() string { return notParam.ReplaceAllString(f.pair.def.New[0], "_") }
 
-// part is where a Value has a column: old, new.set.b, stamp.
+// part is where a Value has a column: old, new.b, stamp.
 func (f *Pinned[O, N]) part(column string) string {
 	d := f.pair.def
 	if column == d.Stamp {
@@ -196,7 +196,7 @@ func (f *Pinned[O, N]) part(column string) string {
 	if len(names) == 1 {
 		return word
 	}
-	return word + ".set." + partName(i)
+	return word + "." + partName(i)
 }
 
 func (f *Pinned[O, N]) params() []string {

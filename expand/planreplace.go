@@ -150,6 +150,9 @@ func checkReplacement(ctx context.Context, db *sqlx.DB, r *catalog.Replacement, 
 			return err
 		}
 		for _, w := range ways {
+			if err := pureMap(ctx, tx, w, map[ident.Table]*catalog.Table{r.Old.Table: r.Old, r.New.Table: r.New}[w.From]); err != nil {
+				return err
+			}
 			if _, err := tx.ExecContext(ctx, "EXPLAIN "+w.InsertSQL()+" WHERE false"); err != nil {
 				return fmt.Errorf("rows of %s do not become rows of %s: %w: %w", w.From, w.To, catalog.ErrMapping, err)
 			}
@@ -159,6 +162,23 @@ func checkReplacement(ctx context.Context, db *sqlx.DB, r *catalog.Replacement, 
 	if errors.Is(err, errParsed) {
 		return nil
 	}
+	return err
+}
+
+// pureMap refuses expressions that depend on more than the row's value, and copies into a type of which that is true: timestamptz to date.
+func pureMap(ctx context.Context, tx *sqlx.Tx, m guard.Map, from *catalog.Table) error {
+	if _, err := tx.ExecContext(ctx, `CREATE TEMPORARY TABLE tandem_parse (LIKE `+m.From.SQL()+`) ON COMMIT DROP`); err != nil {
+		return err
+	}
+	for i, e := range m.On("") {
+		if c := from.Column(m.Columns[i]); c != nil && e == ident.Quote(c.Name) && c.Type == m.Types[i] {
+			continue
+		}
+		if err := pure(ctx, tx, "CAST("+e+" AS "+m.Types[i]+")"); err != nil {
+			return fmt.Errorf("table %s, column %s: %w: %w", m.To, ident.Quote(m.Columns[i]), catalog.ErrMapping, err)
+		}
+	}
+	_, err := tx.ExecContext(ctx, `DROP TABLE pg_temp.tandem_parse`)
 	return err
 }
 

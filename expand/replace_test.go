@@ -37,6 +37,8 @@ func TestReplaceRefuses(t *testing.T) {
 		"key of nothing":           {`ALTER TABLE orders RENAME day TO days`, nil, "key column day: the columns do not fit: nothing in orders is called so", expand.ErrMapping},
 		"a type that does not fit": {`ALTER TABLE orders ALTER note TYPE int USING 0`, func(s *expand.ReplaceSpec) { s.Columns = map[string]string{"price": "'x' || {note}"} }, "is of type numeric but expression is of type text", expand.ErrMapping},
 		"an unknown function":      {``, func(s *expand.ReplaceSpec) { s.Columns = map[string]string{"note": "f({note})"} }, "function f(text) does not exist", expand.ErrMapping},
+		"the time":                 {``, func(s *expand.ReplaceSpec) { s.Columns = map[string]string{"note": "{note} || now()"} }, "it must depend on the row's value alone", expand.ErrConversion},
+		"the session's time zone":  {`ALTER TABLE orders ADD at timestamptz; ALTER TABLE orders_v2 ADD at date`, nil, "table orders_v2, column at: the columns do not fit", expand.ErrConversion},
 		"an unknown column":        {``, func(s *expand.ReplaceSpec) { s.Columns = map[string]string{"note": "{no}"} }, "{no} is not a column of orders", expand.ErrMapping},
 		"a column that is not":     {``, func(s *expand.ReplaceSpec) { s.Columns = map[string]string{"no": "{note}"} }, "table orders_v2, column no: no such column", expand.ErrNoColumn},
 		"text that does not end":   {``, func(s *expand.ReplaceSpec) { s.Columns = map[string]string{"note": "'{note}"} }, "' does not end", expand.ErrMapping},

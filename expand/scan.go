@@ -48,20 +48,6 @@ func (s *scanner) count() {
 
 func address(v reflect.Value, f *field) any { return fieldAt(v, f.index).Addr().Interface() }
 
-// fieldAt goes through embedded structs and makes those that are nil pointers. Unlike reflectx.FieldByIndexes it leaves the field itself alone: nil is NULL.
-func fieldAt(v reflect.Value, index []int) reflect.Value {
-	for i, n := range index {
-		if i > 0 && v.Kind() == reflect.Pointer {
-			if v.IsNil() {
-				v.Set(reflect.New(v.Type().Elem()))
-			}
-			v = v.Elem()
-		}
-		v = v.Field(n)
-	}
-	return v
-}
-
 func (s *scanner) destinations(v reflect.Value) []any {
 	s.to = s.to[:0]
 	for i := range s.model.fields {

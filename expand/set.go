@@ -61,6 +61,10 @@ func (p Part) shown() any {
 
 // assign stores what the driver has read in a field, as database/sql does; its own function for that is not to be had.
 func assign(to reflect.Value, src any) error {
+	if src != nil && reflect.TypeOf(src) == to.Type() { // not read but made by encode, or what the driver has already
+		to.Set(reflect.ValueOf(src))
+		return nil
+	}
 	if s, ok := to.Addr().Interface().(sql.Scanner); ok {
 		return s.Scan(src)
 	}

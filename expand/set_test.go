@@ -8,10 +8,10 @@ import (
 	"testing"
 
 	"github.com/jmoiron/sqlx"
-	"github.com/lib/pq"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-go/tandem/expand"
+	"github.com/tandem-go/tandem/internal/pgtest"
 	"github.com/tandem-go/tandem/switchover"
 )
 
@@ -108,14 +108,14 @@ func TestSetsInEveryPhase(t *testing.T) {
 			return nil
 		}))
 		if ph == switchover.Contract {
-			require.NotZero(t, count(t, b, `SELECT count(*) FROM people WHERE full_name IS NULL AND lat IS NULL AND place IS NOT NULL`), "Contract writes new alone")
-			require.NotZero(t, count(t, b, `SELECT count(*) FROM people WHERE full_name = first_name || ' ' || last_name AND place[0] = lat AND place[1] = lon`))
+			require.NotZero(t, countOf(t, b, `SELECT count(*) FROM people WHERE full_name IS NULL AND lat IS NULL AND place IS NOT NULL`), "Contract writes new alone")
+			require.NotZero(t, countOf(t, b, `SELECT count(*) FROM people WHERE full_name = first_name || ' ' || last_name AND place[0] = lat AND place[1] = lon`))
 		}
 		if ph == switchover.Start {
-			strays = count(t, b, `SELECT count(*) FROM tandem.stray`) // only the writes of Start go around the guard
+			strays = countOf(t, b, `SELECT count(*) FROM tandem.stray`) // only the writes of Start go around the guard
 		}
 	}
-	require.Equal(t, strays, count(t, b, `SELECT count(*) FROM tandem.stray`))
+	require.Equal(t, strays, countOf(t, b, `SELECT count(*) FROM tandem.stray`))
 }
 
 func poets(ctx context.Context, t *testing.T, r *expand.Repository[poet], f *expand.Repository[flat], first string) {
@@ -156,7 +156,7 @@ func poets(ctx context.Context, t *testing.T, r *expand.Repository[poet], f *exp
 	require.Equal(t, []poet{ada}, list)
 	_, err = r.Select(ctx, `WHERE {last_name} = $1`, names.Arg(ada.name))
 	require.ErrorContains(t, err, "column set")
-	require.ErrorContains(t, must(r.Select(ctx, `WHERE {full_name} = $1`, "x")), "{full_name} is not")
+	require.ErrorContains(t, errOf(r.Select(ctx, `WHERE {full_name} = $1`, "x")), "{full_name} is not")
 	require.NoError(t, r.Delete(ctx, cher.ID))
 
 	// two words for a first name would come back as a first and a last name
@@ -168,13 +168,13 @@ func poets(ctx context.Context, t *testing.T, r *expand.Repository[poet], f *exp
 	}
 }
 
-func count(t *testing.T, b *bed, query string) (n int) {
+func countOf(t *testing.T, b *bed, query string) (n int) {
 	t.Helper()
 	require.NoError(t, b.db.Get(&n, query))
 	return n
 }
 
-func must[T any](_ T, err error) error { return err }
+func errOf[T any](_ T, err error) error { return err }
 
 // Somebody who knows one side, or one half of it, leaves the rest right.
 func TestSetsAreRepairedWhole(t *testing.T) {
@@ -208,6 +208,32 @@ func TestSetsAreRepairedWhole(t *testing.T) {
 	_, err = b.db.Exec(`UPDATE people SET first_name = 'Ada Maria'`)
 	require.ErrorContains(t, err, "would lose a value", "a first name of two words comes back as two names")
 	row("Ada Lovelace|Ada|Lovelace|7|8|(7,8)")
+}
+
+// Before the backfill only old knows what a half that nobody has written is.
+func TestHalfOfUnstampedRow(t *testing.T) {
+	t.Parallel()
+	spec := expand.SetSpec[string, name]{Table: "people", Forward: split, Backward: join,
+		Old: []expand.Column{{Name: "full_name", SQL: `{first_name} || coalesce(' ' || {last_name}, '')`}},
+		New: []expand.Column{{Name: "first_name", Type: "text"}, {Name: "last_name", Type: "text"}}}
+	for form, pair := range map[string]*expand.Pair[string, name]{"sql": names, "backward alone": expand.ConvertSet(spec)} {
+		t.Run(form, func(t *testing.T) {
+			t.Parallel()
+			b := newBed(t, `CREATE TABLE people (id bigint PRIMARY KEY, full_name text NOT NULL);
+				INSERT INTO people VALUES (1, 'Ada Byron'), (2, 'Ada King'), (3, 'Cher')`, pair)
+			b.set(switchover.Migrate)
+			for _, half := range []string{`first_name = 'Augusta'`, `last_name = 'Lovelace'`} {
+				_, err := b.db.Exec(`UPDATE people SET ` + half + ` WHERE id = 1`)
+				require.ErrorContains(t, err, "would lose a value")
+			}
+			b.db.MustExec(`UPDATE people SET first_name = 'Augusta', last_name = 'Lovelace' WHERE id = 2`)
+			require.Equal(t, 1, countOf(t, b, `SELECT count(*) FROM people WHERE full_name = 'Augusta Lovelace' AND first_name = 'Augusta' AND last_name = 'Lovelace'`))
+			if form == "sql" { // a mononym has no other half
+				b.db.MustExec(`UPDATE people SET first_name = 'Sonny' WHERE id = 3`)
+				require.Equal(t, 1, countOf(t, b, `SELECT count(*) FROM people WHERE full_name = 'Sonny' AND first_name = 'Sonny' AND last_name IS NULL`))
+			}
+		})
+	}
 }
 
 // whole is a row of hand-written SQL.
@@ -244,13 +270,13 @@ func TestSetsInSQL(t *testing.T) {
 			_, err = tx.NamedExecContext(ctx, `UPDATE people SET `+n.Set()+` WHERE id = :id`, row(1, nil, nil))
 			require.NoError(t, err)
 			copied := row(3, to("c"), nil)
-			st, err := tx.PrepareContext(ctx, pq.CopyIn("people", append(append([]string{"id"}, n.Names()...), p.Names()...)...))
+			st, err := tx.PrepareContext(ctx, `COPY people (id, `+n.Columns()+`, `+p.Columns()+`) FROM STDIN`)
 			require.NoError(t, err)
+			defer st.Close()
 			_, err = st.ExecContext(ctx, append(append([]any{copied.ID}, n.Values(copied.Name)...), p.Values(copied.Place)...)...)
 			require.NoError(t, err)
 			_, err = st.ExecContext(ctx)
 			require.NoError(t, err)
-			require.NoError(t, st.Close())
 
 			last, err := n.ColumnOf("x", "last_name")
 			require.NoError(t, err)
@@ -318,7 +344,7 @@ func TestSetDeclarations(t *testing.T) {
 		Title string `db:"title"`
 	}
 	require.ErrorContains(t, expand.ConvertSet(expand.SetSpec[string, three]{Table: "people", Old: good.Old, New: good.New,
-		Forward: func(string) (three, error) { return three{}, nil }}).Err(), "has 3 fields for the columns first_name, last_name")
+		Forward: func(string) (three, error) { return three{}, nil }}).Err(), "has a field Title that is none of the columns first_name, last_name")
 	type half struct {
 		ID    int64  `db:"id"`
 		First string `db:"first_name"`
@@ -332,4 +358,25 @@ func TestSetDeclarations(t *testing.T) {
 	}
 	_, err = expand.NewRepository[other](new(sqlx.DB), new(switchover.Member), names)
 	require.ErrorContains(t, err, "has type *string for column last_name, the model's field is sql.NullString")
+}
+
+// A set is tried on the table's rows before it begins: SQL against Go, and what would become a bad row.
+func TestSampleOfSet(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	db.MustExec(poetsSQL + `; INSERT INTO people (full_name, lat) SELECT 'Ada ' || i, i FROM generate_series(1, 5) i`)
+	wrong := expand.SetSpec[string, name]{Table: "people", Forward: split, Backward: join, Old: []expand.Column{{Name: "full_name"}},
+		New: []expand.Column{{Name: "first_name", Type: "text", SQL: `split_part({full_name}, ' ', 1)`}, {Name: "last_name", Type: "text", SQL: `upper(split_part({full_name}, ' ', 2)) || '!'`}}}
+	_, err := expand.Plan(t.Context(), db, expand.ConvertSet(wrong))
+	require.ErrorIs(t, err, expand.ErrConversion)
+	require.ErrorContains(t, err, "key {1}, old (\"Ada 1\"): ")
+	type full struct {
+		Lat float64 `db:"lat"`
+		Lon float64 `db:"lon"`
+	}
+	half := expand.SetSpec[full, string]{Table: "people", Forward: func(f full) (string, error) { return fmt.Sprint(f), nil },
+		Old: []expand.Column{{Name: "lat"}, {Name: "lon"}}, New: []expand.Column{{Name: "place", Type: "text"}}}
+	steps, err := expand.Plan(t.Context(), db, expand.ConvertSet(half))
+	require.NoError(t, err)
+	require.Contains(t, steps[0].Why, "of 5 sampled rows 5 are NULL, and the pair's Go type has no NULL")
 }

@@ -37,7 +37,7 @@ func filter(d pair.Definition, ph switchover.Phase, prefix, column string) (stri
 	case !d.IsSet():
 		return prefix + ident.Quote(d.Old[0]), nil
 	case d.HasForward():
-		return "(" + d.ForwardSQL(prefix)[i] + ")", nil
+		return "(" + d.StoredSQL(prefix)[i] + ")", nil
 	}
 	return "", fmt.Errorf("%s has no column for %s, and only Go converts: filter by it once new is read, or declare SQL for it", ident.List("", d.Old), ident.Quote(column))
 }

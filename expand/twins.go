@@ -18,7 +18,8 @@ import (
 // and column grants, and ANALYZE at the end. The twins' names end in _tandem_ and six letters until contract.Apply with Drop gives them the names of old's.
 //
 // Of a column set there is nothing but ANALYZE: which indexes and constraints stand for those of old, only you know. Give each the name that the gate to Switch asks for, and it
-// gets the name of old's at the end; or another, and waive that gate.
+// gets the name of old's at the end; or another, and waive that gate (twins), which is asked again before Contract and before the drop. What stands for a unique index has to be
+// unique, and NULLS NOT DISTINCT where a new column may be NULL: else two rows that old has kept apart are none.
 //
 // Run it after the backfill: an index on new that exists during it makes heap-only updates impossible.
 //
@@ -81,6 +82,9 @@ func planTwins(ctx context.Context, db *sqlx.DB, d Definition) ([]Step, error) {
 	}
 	var steps []Step
 	for _, w := range twins {
+		if d.IsSet() {
+			break // yours to make
+		}
 		if t.Partitioned && w.Kind == "index" && !w.Ready {
 			return nil, fmt.Errorf("index %s: %w: CREATE INDEX CONCURRENTLY does not work on a partitioned table; "+
 				"create %s ON ONLY the parent, build one on each partition CONCURRENTLY, and attach them", ident.Quote(w.Of), ErrRefused, ident.Quote(w.Name))
@@ -102,6 +106,38 @@ func planTwins(ctx context.Context, db *sqlx.DB, d Definition) ([]Step, error) {
 	}
 	return append(steps, Step{Name: "analyze", Lock: "SHARE UPDATE EXCLUSIVE", Why: "the planner guesses 0.5 % of the rows for a column it knows nothing of",
 		SQL: []string{"ANALYZE " + d.Table.SQL() + " (" + ident.List("", d.New) + ")"}}), nil
+}
+
+// alone names what old of a column set has and new will not get by itself; "" for a pair of two columns.
+func alone(ctx context.Context, db *sqlx.DB, d Definition) (string, error) {
+	if !d.IsSet() {
+		return "", nil
+	}
+	t, err := catalog.Read(ctx, db, d.Table)
+	if err != nil {
+		return "", err
+	}
+	twins, err := catalog.Twins(ctx, db, t, d)
+	if err != nil {
+		return "", err
+	}
+	var out []string
+	for _, w := range twins {
+		out = append(out, w.Kind+" "+ident.Quote(w.Of))
+	}
+	for _, name := range d.Old {
+		c := t.Column(name)
+		if c.Default != "" {
+			out = append(out, ident.Quote(name)+" DEFAULT "+c.Default)
+		}
+		if c.NotNull && len(d.NotNull) == 0 {
+			out = append(out, ident.Quote(name)+" NOT NULL")
+		}
+	}
+	if len(out) == 0 {
+		return "", nil
+	}
+	return "a column set has no twins by itself; what stands for these on new, and comments, is yours to make: " + strings.Join(out, ", "), nil
 }
 
 // attributesLock is the strongest lock of the statements: SET STORAGE and SET COMPRESSION take more than the others.

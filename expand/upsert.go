@@ -12,7 +12,7 @@ import (
 
 // Upsert inserts a row, or updates its other columns where the conflict columns exist already, but for the key and the zero fields tagged
 // `tandem:"default"`, which stay as they are and are read back. conflict defaults to the key; it may name the new column of a pair, or all of a
-// column set, whose unique index is then old's or new's as the phase has it.
+// column set, whose unique index is then old's or new's as the phase has it. Where a column of the set is NULL, new's index finds the row only if it is NULLS NOT DISTINCT.
 //
 // Inside a transaction, an upsert by a pair in a phase that writes both columns sets a savepoint.
 func (r *Repository[T]) Upsert(ctx context.Context, row *T, conflict ...string) error {

@@ -51,7 +51,7 @@ type seen struct {
 }
 
 // resolve is the reader's rule.
-func (p *Pair[O, N]) resolve(ph switchover.Phase, v Value[O, N]) (value N, s seen, err error) {
+func (p *Pair[O, N]) resolve(ph switchover.Phase, v *Value[O, N]) (value N, s seen, err error) {
 	contracted := v.Stamp >= Stamp(switchover.Contract.Floor())
 	switch {
 	case ph == switchover.Complete || ph != switchover.Start && contracted:
@@ -91,7 +91,7 @@ func shown(v any) any {
 	return r.Elem().Interface()
 }
 
-func (p *Pair[O, N]) newOf(v Value[O, N]) (N, error) {
+func (p *Pair[O, N]) newOf(v *Value[O, N]) (N, error) {
 	n, err := p.new.decode(v.New)
 	if err != nil {
 		return n, fmt.Errorf("%s: %w", p.Name(), err)

@@ -20,7 +20,7 @@ import (
 	"github.com/tandem-go/tandem/switchover"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) { pgtest.MainWithExamples(m) }
 
 // waitTime bounds a wait for what a goroutine or another session is about to do.
 const (

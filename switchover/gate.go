@@ -57,16 +57,16 @@ var gatesOf = map[Phase][]func(*asker, context.Context) error{
 	Expand:   {(*asker).columns, (*asker).guard},
 	Migrate:  {(*asker).guard, (*asker).members},
 	Switch:   {(*asker).guard, (*asker).passes, (*asker).dirty, (*asker).badRows, (*asker).strays, (*asker).twins, (*asker).statistics, (*asker).members},
-	Contract: {(*asker).reversed, (*asker).guard, (*asker).canary, (*asker).soak, (*asker).differences, (*asker).dirty, (*asker).badRows, (*asker).strays, (*asker).relaxed, (*asker).members},
-	Complete: {(*asker).soak, (*asker).defaulted, (*asker).dependents, (*asker).unstamped, (*asker).standbys, (*asker).members},
+	Contract: {(*asker).reversed, (*asker).guard, (*asker).canary, (*asker).soak, (*asker).differences, (*asker).dirty, (*asker).badRows, (*asker).strays, (*asker).relaxed, (*asker).stands, (*asker).nulls, (*asker).members},
+	Complete: {(*asker).soak, (*asker).defaulted, (*asker).stands, (*asker).dependents, (*asker).unstamped, (*asker).standbys, (*asker).members},
 }
 
 // gateNames are all names that a Gate can have, and that Waive may therefore name.
 var gateNames = []string{"columns", "guard", "members", "backfill", "verify", "dirty", "bad-rows", "strays", "twins", "statistics", "reversed",
-	"canary", "soak", "differences", "relaxed", "default", "dependents", "mentions", "unstamped", "standbys"}
+	"canary", "soak", "differences", "not-null", "relaxed", "default", "dependents", "mentions", "unstamped", "standbys"}
 
 // settledBy are the questions before anything is taken from old, while it is still in Switch.
-var settledBy = []func(*asker, context.Context) error{(*asker).canary, (*asker).strays, (*asker).members}
+var settledBy = []func(*asker, context.Context) error{(*asker).canary, (*asker).strays, (*asker).stands, (*asker).members}
 
 // ask returns what is missing for the step, and of that what is waived, with the reasons.
 func ask(ctx context.Context, db *sqlx.DB, m *state.Migration, to Phase, o Options, questions []func(*asker, context.Context) error) (open []Gate, waived map[string]string, err error) {

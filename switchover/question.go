@@ -115,6 +115,29 @@ func (a *asker) twins(ctx context.Context) error {
 	return err
 }
 
+// stands asks the twins of a column set once more: what has come to old since Switch nobody else would see go.
+func (a *asker) stands(ctx context.Context) error {
+	if !a.m.Definition.IsSet() {
+		return nil
+	}
+	return a.twins(ctx)
+}
+
+// nulls asks whether the new columns of a set can become what their declaration says. It reads the whole table, under ACCESS SHARE.
+func (a *asker) nulls(ctx context.Context) error {
+	for _, name := range a.m.Definition.NotNull {
+		var n int64
+		err := a.db.GetContext(ctx, &n, `SELECT count(*) FROM (SELECT FROM `+a.table.SQL()+` WHERE `+ident.Quote(name)+` IS NULL LIMIT 1000) x`)
+		if err != nil {
+			return fmt.Errorf("NULLs of %s: %w", ident.Quote(name), pg.Cause(ctx, err))
+		}
+		if n > 0 {
+			a.add(false, "not-null", "%d rows (counted to 1000) have no %s, which is declared NOT NULL: mend them", n, ident.Quote(name))
+		}
+	}
+	return nil
+}
+
 func (a *asker) statistics(ctx context.Context) error {
 	ok, err := catalog.Analyzed(ctx, a.db, a.table, a.m.Definition.New)
 	if err == nil && !ok {
@@ -187,15 +210,26 @@ func (a *asker) relaxed(ctx context.Context) error {
 
 // defaulted asks after a default that nobody could convert: contract.Apply with Finish does so only where there is a SQL forward.
 func (a *asker) defaulted(context.Context) error {
+	if a.m.Definition.IsSet() {
+		return a.defaultOfSet()
+	}
 	for _, name := range a.m.Definition.New {
-		if a.m.Definition.IsSet() { // which of the columns it would be the default of nobody can tell
-			break
-		}
 		if c := a.table.Column(name); a.m.Relaxed.Default != "" && c != nil && c.Default == "" {
 			a.add(true, "default", "old had DEFAULT %s, new has none: run contract.Apply with Finish, or, where only Go converts, ALTER TABLE %s ALTER COLUMN %s SET DEFAULT ...",
 				a.m.Relaxed.Default, a.table, ident.Quote(name))
 		}
 	}
+	return nil
+}
+
+// defaultOfSet asks whether old's default is forgotten: which of the columns it would be the default of, only the application knows.
+func (a *asker) defaultOfSet() error {
+	for _, name := range a.m.Definition.New {
+		if c := a.table.Column(name); a.m.Relaxed.Default == "" || c != nil && c.Default != "" {
+			return nil
+		}
+	}
+	a.add(true, "default", "old had DEFAULT %s, none of %s has one: give it to the one that needs it, or waive", a.m.Relaxed.Default, ident.List("", a.m.Definition.New))
 	return nil
 }
 

@@ -1,3 +1,9 @@
+-- see that no row has NULL in user_name (lock: ACCESS SHARE)
+-- the check would refuse every write of such a row
+BEGIN;
+DO 'BEGIN IF EXISTS (SELECT FROM public.users WHERE user_name IS NULL) THEN RAISE EXCEPTION USING ERRCODE = ''23502'', MESSAGE = ''users.full_name: rows with NULL in user_name, which is to be NOT NULL: mend them, and run it again''; END IF; END';
+COMMIT;
+
 -- check user_name IS NOT NULL (lock: ACCESS EXCLUSIVE)
 BEGIN;
 ALTER TABLE public.users DROP CONSTRAINT IF EXISTS tandem_user_name_not_null;

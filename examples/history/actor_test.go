@@ -64,8 +64,18 @@ func (a *actor) writeAll(keys []int64, do func(values []string) error) {
 		values[i] = a.value()
 	}
 	call := now()
-	err := do(values)
-	ended := now()
+	ended, wrote := a.outcome(do(values))
+	if !wrote {
+		return
+	}
+	for i, key := range keys {
+		a.h.add(event{Actor: a.name, Key: key, Write: true, Value: values[i], Call: call, Return: ended})
+	}
+}
+
+// outcome tells what became of a write that has just returned: when it ended, or that it was not done.
+func (a *actor) outcome(err error) (ended int64, wrote bool) {
+	ended = now()
 	state := pg.SQLState(err)
 	switch {
 	case err == nil:
@@ -77,7 +87,7 @@ func (a *actor) writeAll(keys []int64, do func(values []string) error) {
 		default:
 			a.h.fail(fmt.Errorf("%s writes: %w", a.name, err))
 		}
-		return
+		return ended, false
 	case errors.Is(err, context.Canceled), errors.Is(err, sql.ErrTxDone), errors.Is(err, pgtest.ErrCut), pg.ConnectionLost(err):
 		ended = never
 		a.h.mu.Lock()
@@ -85,11 +95,9 @@ func (a *actor) writeAll(keys []int64, do func(values []string) error) {
 		a.h.mu.Unlock()
 	default:
 		a.h.fail(fmt.Errorf("%s writes: %w", a.name, err))
-		return
+		return ended, false
 	}
-	for i, key := range keys {
-		a.h.add(event{Actor: a.name, Key: key, Write: true, Value: values[i], Call: call, Return: ended})
-	}
+	return ended, true
 }
 
 // read records a read; one that failed saw nothing.

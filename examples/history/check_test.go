@@ -21,7 +21,8 @@ type event struct {
 	Key    int64
 	Write  bool
 	Value  string
-	Call   int64 // nanoseconds of the machine's clock, which all processes share
+	Kept   string // of a write of one half of a set: the other half, which was there and stays
+	Call   int64  // nanoseconds of the machine's clock, which all processes share
 	Return int64
 }
 
@@ -76,7 +77,7 @@ var register = porcupine.Model{
 	Step: func(state, input, _ any) (bool, any) {
 		e := input.(event) //nolint:errcheck // see operations
 		if e.Write {
-			return true, e.Value
+			return e.Kept == "" || slices.Contains(strings.Fields(state.(string)), e.Kept), e.Value //nolint:errcheck // a value
 		}
 		return e.Value == state, state
 	},

@@ -51,7 +51,7 @@ const (
 type fleet struct {
 	*testing.T
 	table     string
-	pair      *expand.Pair[string, string]
+	pair      expand.Any
 	second    *expand.Pair[string, string] // another migration of the same table
 	unguarded bool
 	members   int // more members in goroutines
@@ -64,6 +64,12 @@ type fleet struct {
 	db   *sqlx.DB
 	h    *history
 	seed uint64
+}
+
+// name is the pair that is one column; nil: it is a set.
+func (f *fleet) name() *expand.Pair[string, string] {
+	p, _ := f.pair.(*expand.Pair[string, string])
+	return p
 }
 
 // member joins for the time of an actor.
@@ -119,11 +125,14 @@ func (f *fleet) play() *history {
 	f.dsn = pgtest.DSN(f.T)
 	f.db = pgtest.Open(f.T, f.dsn)
 	f.db.MustExec(f.table)
-	old, err := f.pair.Backward(first)
-	require.NoError(f, err)
+	old := first
+	if f.pair == goOnly {
+		old, _ = backwards(first)
+	}
 	f.db.MustExec(`INSERT INTO users SELECT i, $1 FROM generate_series(1, $2) i`, old, rowsOfTable)
 	require.NoError(f, expand.Apply(f.Context(), f.db, f.pair, expand.Options{}))
 	f.addSecond()
+	var err error
 	f.early, err = switchover.Join(f.Context(), f.db, switchover.JoinOptions{Poll: time.Hour, Log: quiet})
 	require.NoError(f, err)
 	f.Cleanup(func() { _ = f.early.Leave(context.WithoutCancel(f.Context())) })
@@ -140,7 +149,7 @@ func (f *fleet) play() *history {
 		f.actors = append(f.actors, wrapper(f.levels[i%len(f.levels)]))
 	}
 	for i, act := range f.actors {
-		a := &actor{name: fmt.Sprintf("actor %d", i), h: f.h, db: f.db, pair: f.pair, forEver: f.unguarded, rng: rand.New(rand.NewPCG(f.seed, uint64(i)))}
+		a := &actor{name: fmt.Sprintf("actor %d", i), h: f.h, db: f.db, pair: f.name(), forEver: f.unguarded, rng: rand.New(rand.NewPCG(f.seed, uint64(i)))}
 		wg.Go(func() { act(ctx, f, a) })
 	}
 	other := f.walkSecond(ctx)
@@ -170,9 +179,13 @@ func (f *fleet) unguard(o *operator) {
 // last reads every row when all is over.
 func (f *fleet) last() {
 	f.Helper()
-	a := &actor{name: "last", h: f.h, db: f.db, pair: f.pair}
-	if f.second != nil {
+	a := &actor{name: "last", h: f.h, db: f.db, pair: f.name()}
+	switch {
+	case f.second != nil:
 		f.lastOfTwo(a)
+		return
+	case a.pair == nil:
+		f.lastOfSet(a)
 		return
 	}
 	f.member(f.Context(), a.joining(), func(m *switchover.Member) {
@@ -200,6 +213,9 @@ func fleets() map[string]fleet {
 	levels.levels = []sql.IsolationLevel{committed, repeatable, serial}
 	partitioned.table = partitionedSQL
 	converted.pair = goOnly
+	divided, dividedInGo := rename, rename
+	divided.members, divided.pair = 0, halved
+	dividedInGo.members, dividedInGo.pair = 0, halvedInGo
 	two.members, two.table, two.second = 0, twoSQL, mailed
 	return map[string]fleet{
 		"WellBehaved":   rename,
@@ -212,6 +228,8 @@ func fleets() map[string]fleet {
 		"TwoPhase":      with(rename, twoPhase, oldBinary),
 		"Partitioned":   with(partitioned, oldBinary, zombie, onlyNew, sameAgain),
 		"ConvertedInGo": with(converted, oldBinary, sameAgain, zombie),
+		"Set":           with(divided, ofSet, ofSet, ofSet, ofSet, ofSet, ofSet, onlyOld, onlyOld, oneHalf, oneHalf),
+		"SetInGo":       with(dividedInGo, ofSet, ofSet, ofSet, ofSet, ofSet, ofSet, onlyOld, onlyOld, oneHalf),
 		"TwoMigrations": with(two, bothColumns, bothColumns, bothColumns, bothColumns, bothColumns, bothColumns, bothColumns, bothColumns,
 			oldBinary, zombie, ofSecond(oldBinary), ofSecond(zombie), ofSecond(onlyNew)),
 		"Everybody": with(levels, zombie, oldBinary, onlyNew, sameAgain, lostCommit, twoPhase, inProcess(true)),

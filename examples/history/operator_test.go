@@ -22,7 +22,7 @@ var hurried = switchover.Options{Quiet: switchover.None, Soak: switchover.None, 
 // operator walks a migration forth and back.
 type operator struct {
 	db   *sqlx.DB
-	pair *expand.Pair[string, string]
+	pair expand.Any
 	h    *history
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tandem-go/tandem/backfill"
 	"github.com/tandem-go/tandem/contract"
+	"github.com/tandem-go/tandem/examples/internal/trial"
 	"github.com/tandem-go/tandem/expand"
 	"github.com/tandem-go/tandem/internal/pgtest"
 	"github.com/tandem-go/tandem/switchover"
@@ -44,25 +45,26 @@ func TestWayBack(t *testing.T) {
 	db, shop := pgtest.Open(t, dsn), pgtest.Open(t, dsn)
 	require.NoError(t, createTable(t.Context(), db, minRows))
 	l := newLoad(minRows)
-	op := &operator{db: db, load: l, say: t.Logf, stopOld: l.start(t.Context(), l.old(db))}
+	op := &operator{db: db, load: l, say: t.Logf, stopOld: l.Start(t.Context(), l.old(db))}
 	require.NoError(t, l.serve(t.Context(), shop, func(ctx context.Context) error {
 		for _, step := range story[:6] { // all but the drop
-			if err := step.do(op, ctx); err != nil {
+			if err := step.Do(op, ctx); err != nil {
 				return err
 			}
 		}
-		if err := l.wait(ctx); err != nil { // writes of price_cents alone
+		if err := l.Wait(ctx); err != nil { // writes of price_cents alone
 			return err
 		}
 		if err := wayBack(ctx, db); err != nil {
 			return err
 		}
-		return l.wait(ctx)
+		return l.Wait(ctx)
 	}))
-	require.Empty(t, l.failures)
-	var r result
-	require.NoError(t, r.prove(t.Context(), db, l, "round(price * 100)::bigint"))
-	require.Zero(t, r)
+	s := trial.Stage{Say: t.Logf}
+	l.Report(&s)
+	s.Operations = 0
+	require.NoError(t, prove(t.Context(), db, l, "round(price * 100)::bigint", &s.Result))
+	require.Zero(t, s.Result)
 	var columns []string
 	require.NoError(t, db.Select(&columns, `SELECT attname || ' ' || attnotnull FROM pg_attribute
 		WHERE attrelid = 'items'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum`))

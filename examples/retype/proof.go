@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/jmoiron/sqlx"
+
+	"github.com/tandem-go/tandem/examples/internal/trial"
 )
 
 // The table as it was made years ago. The prices are those of initialCents, two of three of them a little off; three are none at all.
@@ -42,7 +44,7 @@ func createTable(ctx context.Context, db *sqlx.DB, rows int64) error {
 }
 
 // prove compares every row's cents, an expression in SQL, with those that it must have: of its last acknowledged write, or of the start.
-func (r *result) prove(ctx context.Context, db *sqlx.DB, l *load, cents string) error {
+func prove(ctx context.Context, db *sqlx.DB, l *load, cents string, r *trial.Result) error {
 	var rows []struct {
 		ID    int64 `db:"id"`
 		Cents int64 `db:"cents"`
@@ -50,28 +52,10 @@ func (r *result) prove(ctx context.Context, db *sqlx.DB, l *load, cents string) 
 	if err := db.SelectContext(ctx, &rows, `SELECT id, `+cents+` AS cents FROM items`); err != nil {
 		return fmt.Errorf("read all items: %w", err)
 	}
-	initial := map[int64]int64{}
-	for id := int64(1); id <= l.rows; id++ {
-		if _, written := l.acked[id]; !written {
-			initial[id] = initialCents(id)
-		}
-	}
 	stored := map[int64]int64{}
 	for _, row := range rows {
 		stored[row.ID] = row.Cents
 	}
-	r.LostWrites = missing(stored, l.acked)
-	r.Differences += missing(stored, initial) + int64(len(stored)) // what is left, nobody wrote
+	l.Compare(stored, r)
 	return nil
-}
-
-// missing takes the rows of want from stored, and counts those that are not there or have other cents.
-func missing(stored, want map[int64]int64) (n int64) {
-	for id, cents := range want {
-		if have, ok := stored[id]; !ok || have != cents {
-			n++
-		}
-		delete(stored, id)
-	}
-	return n
 }

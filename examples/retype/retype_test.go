@@ -1,41 +1,21 @@
 package main
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
 	"math"
 	"testing"
 	"testing/quick"
 
-	"github.com/jmoiron/sqlx"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tandem-go/tandem/examples/internal/trial/trialtest"
 	"github.com/tandem-go/tandem/internal/pgtest"
-	"github.com/tandem-go/tandem/internal/server"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// performed is one run with -json: its exit code, its object without the operations, and its story.
-func performed(t *testing.T, spoil string) (code int, object map[string]int64, story string) {
-	t.Helper()
-	dsn := pgtest.DSN(t)
-	o := options{rows: minRows, json: true, spoil: func(ctx context.Context, db *sqlx.DB) error {
-		_, err := db.ExecContext(ctx, spoil)
-		return err
-	}}
-	var stdout, stderr bytes.Buffer
-	code = perform(t.Context(), func(name string) string { return server.With(dsn, "", "application_name="+name) }, o, &stdout, &stderr)
-	require.NoError(t, json.Unmarshal(stdout.Bytes(), &object), "%s%s", stdout.String(), stderr.String())
-	require.Greater(t, object["operations"], int64(between))
-	delete(object, "operations")
-	return code, object, stderr.String()
-}
-
 func TestProgram(t *testing.T) {
 	t.Parallel()
-	code, object, story := performed(t, "")
+	code, object, story := trialtest.Perform(t, program, "")
 	require.Zero(t, code, "%v\n%s", object, story)
 	require.Equal(t, map[string]int64{"errors": 0, "lost_writes": 0, "differences": 0}, object)
 	for _, line := range []string{
@@ -50,7 +30,7 @@ func TestProgram(t *testing.T) {
 // The proof notices what is done to the table behind its back: a lost write and a lost row; two wrong rows, one missing, one too many.
 func TestProofCanFail(t *testing.T) {
 	t.Parallel()
-	code, object, story := performed(t, `
+	code, object, story := trialtest.Perform(t, program, `
 		UPDATE items SET price_cents = price_cents + 1 WHERE id = (SELECT max(id) FROM items);
 		DELETE FROM items WHERE id = (SELECT max(id) - 1 FROM items);
 		UPDATE items SET price_cents = price_cents - 1 WHERE id IN (3, 10);

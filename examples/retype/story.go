@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/jmoiron/sqlx"
 
 	"github.com/tandem-go/tandem/backfill"
 	"github.com/tandem-go/tandem/contract"
+	"github.com/tandem-go/tandem/examples/internal/trial"
 	"github.com/tandem-go/tandem/expand"
 	"github.com/tandem-go/tandem/switchover"
 )
@@ -23,33 +23,21 @@ type operator struct {
 }
 
 // story is the migration. Between two of its steps a real one waits for days; here the load makes some operations.
-var story = []struct {
-	title string
-	do    func(*operator, context.Context) error
-}{
-	{"add price_cents, its stamp and the guard; the shop writes both columns, the old binary goes on", (*operator).addColumn},
-	{"copy the old rows, converted in Go", (*operator).copyRows},
-	{"mend what does not convert", (*operator).mend},
-	{"stop the old binary, convert its last writes, compare every row", (*operator).retireOld},
-	{"read price_cents: of a tenth of the items, of a half, of all", (*operator).readNew},
-	{"stop writing price", (*operator).stopWritingOld},
-	{"drop price", (*operator).dropOld},
+var story = []trial.Step[*operator]{
+	{Title: "add price_cents, its stamp and the guard; the shop writes both columns, the old binary goes on", Do: (*operator).addColumn},
+	{Title: "copy the old rows, converted in Go", Do: (*operator).copyRows},
+	{Title: "mend what does not convert", Do: (*operator).mend},
+	{Title: "stop the old binary, convert its last writes, compare every row", Do: (*operator).retireOld},
+	{Title: "read price_cents: of a tenth of the items, of a half, of all", Do: (*operator).readNew},
+	{Title: "stop writing price", Do: (*operator).stopWritingOld},
+	{Title: "drop price", Do: (*operator).dropOld},
 }
 
 // gates wait until they open. The times are for an example; their defaults, a minute and ten, are for real services.
 var gates = switchover.Options{Wait: true, Quiet: time.Second, Soak: time.Second}
 
 func (o *operator) tell(ctx context.Context) error {
-	for i, step := range story {
-		o.say("%d. %s", i+1, step.title)
-		if err := step.do(o, ctx); err != nil {
-			return fmt.Errorf("step %d: %w", i+1, err)
-		}
-		if err := o.load.wait(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
+	return trial.Tell(ctx, o, story, o.say, o.load.Wait)
 }
 
 func (o *operator) addColumn(ctx context.Context) error {
@@ -75,11 +63,7 @@ func (o *operator) copyRows(ctx context.Context) error {
 
 // mend is a human's work: the library does not guess what a price of NaN should be. Until it is done the gate to Switch stays closed.
 func (o *operator) mend(ctx context.Context) error {
-	var bad []struct {
-		ID    int64  `db:"id"`
-		Error string `db:"error"`
-	}
-	err := o.db.SelectContext(ctx, &bad, `SELECT key[1]::bigint AS id, error FROM tandem.bad_row WHERE migration = $1 ORDER BY id`, PriceCents.Name())
+	bad, err := trial.BadRows(ctx, o.db, PriceCents.Name())
 	if err != nil {
 		return err
 	}
@@ -106,7 +90,7 @@ func (o *operator) sweep(ctx context.Context) error {
 
 // retireOld is the deploy that replaces the last old binary. Twins of the indexes come after the copying, which they would slow down.
 func (o *operator) retireOld(ctx context.Context) error {
-	if err := o.status(ctx); err != nil { // it names who still writes price alone
+	if err := trial.Status(ctx, o.db, gates, o.say); err != nil { // it names who still writes price alone
 		return err
 	}
 	o.stopOld()
@@ -117,15 +101,6 @@ func (o *operator) retireOld(ctx context.Context) error {
 		return err
 	}
 	return o.verify(ctx)
-}
-
-// status is what an operator looks at before every step: where the migration stands, who takes part, who goes around, and what is missing.
-func (o *operator) status(ctx context.Context) error {
-	list, err := switchover.Status(ctx, o.db, gates)
-	for _, migration := range list {
-		o.say("%s", migration)
-	}
-	return err
 }
 
 func (o *operator) verify(ctx context.Context) error {
@@ -144,7 +119,7 @@ func (o *operator) readNew(ctx context.Context) error {
 		return err
 	}
 	for _, share := range []float64{0.5, 1} {
-		if err := o.load.wait(ctx); err != nil {
+		if err := o.load.Wait(ctx); err != nil {
 			return err
 		}
 		if err := switchover.SetCanary(ctx, o.db, PriceCents.Name(), switchover.Canary{Share: share}, gates); err != nil {

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	if err := errors.Join(flag.Set("rapid.nofailfile", "true"), flag.Set("rapid.seed", "1")); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	}
-	pgtest.Main(m)
+	pgtest.MainWithExamples(m)
 }
 
 // recorder is a test that may fail.

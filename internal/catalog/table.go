@@ -38,6 +38,7 @@ type Column struct {
 	Generated string `db:"generated"`
 	Identity  string `db:"identity"`
 	Loose     bool   `db:"loose"` // = may call two different values equal
+	Bytes     bool   `db:"bytes"` // bytea, or a domain of it
 	Acted     bool   `db:"acted"` // a foreign key may write it: ON DELETE SET NULL, ON UPDATE CASCADE
 }
 
@@ -91,6 +92,8 @@ const columnsSQL = `
 	       NOT (t.typtype = 'e' OR t.typname IN ('bool', 'int2', 'int4', 'int8', 'oid', 'uuid', 'bytea', 'date', 'timestamp', 'timestamptz')
 	            OR t.typname IN ('text', 'varchar') AND coalesce((SELECT collisdeterministic FROM pg_collation WHERE oid = a.attcollation), false))
 	         AS loose,
+	       (WITH RECURSIVE chain AS (SELECT t.oid, t.typbasetype AS base UNION ALL SELECT b.oid, b.typbasetype FROM chain JOIN pg_type b ON b.oid = chain.base)
+	        SELECT bool_or(oid = 'bytea'::regtype) FROM chain) AS bytes,
 	       EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'f' AND a.attnum = ANY (k.conkey)
 	               AND (k.confdeltype IN ('n', 'd') OR k.confupdtype IN ('c', 'n', 'd'))) AS acted
 	FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid

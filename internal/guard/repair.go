@@ -72,6 +72,9 @@ func (s Spec) updateFunction() string {
 	}
 	b.WriteString("  ELSE\n")
 	if d.HasBackward() {
+		if d.IsSet() {
+			fmt.Fprintf(&b, "    IF %s IS NULL THEN\n      %s\n    END IF;\n", s.stamp("OLD."), s.refuseHalf())
+		}
 		if text := s.refuseLossy("UPDATE"); text != "" {
 			fmt.Fprintf(&b, "    %s\n%s", assign(d.Old, d.BackwardSQL("NEW.")), text)
 		}
@@ -100,6 +103,23 @@ func (s Spec) refuseLossy(operation string) string {
 		return ""
 	}
 	return fmt.Sprintf("    %s\n    IF %s THEN\n      %s\n    END IF;\n", s.setWant(), s.newDiffers(), s.raiseLoss(operation))
+}
+
+// refuseHalf raises where a stray has written some columns of a row that has no stamp: what the others are only old knows, and it would be made of them.
+func (s Spec) refuseHalf() string {
+	var terms []string
+	for i, c := range s.Definition.New {
+		unchanged := "NOT (" + s.differ([]string{c}) + ")"
+		if s.Definition.HasForward() {
+			unchanged += " AND (" + s.distinct(c, "NEW."+ident.Quote(c), fmt.Sprintf("want_%d", i+1)) + ")"
+		}
+		terms = append(terms, unchanged)
+	}
+	text := fmt.Sprintf("IF %s THEN\n        %s\n      END IF;", strings.Join(terms, " OR "), s.raiseLoss("UPDATE"))
+	if s.Definition.HasForward() {
+		text = s.setWant() + "\n      " + text
+	}
+	return text
 }
 
 // rewrite sets the target columns from the others, with a fresh stamp.

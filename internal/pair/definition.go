@@ -63,6 +63,16 @@ func (d Definition) ForwardSQL(prefix string) []string {
 	return out
 }
 
+// StoredSQL is what the columns would hold, as expressions for a filter: ForwardSQL with the types' modifiers and collations, as an assignment has them.
+func (d Definition) StoredSQL(prefix string) []string {
+	out := expressions(d.Forward, prefix)
+	for i := range min(len(out), len(d.Types)) {
+		bare, collation := collated(d.Types[i])
+		out[i] = "CAST(" + out[i] + " AS " + bare + ")" + collation
+	}
+	return out
+}
+
 // ForwardOf returns an expression for each new column in which other expressions stand for the old columns, in their order.
 func (d Definition) ForwardOf(old []string) []string {
 	d.Forward = slices.Clone(d.Forward)

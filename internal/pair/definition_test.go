@@ -63,6 +63,9 @@ func TestSet(t *testing.T) {
 	require.NoError(t, d.Check())
 	require.True(t, d.IsSet() && !d.Identity(), "a set goes by its expressions")
 	require.Equal(t, []string{"CAST((1) AS int)", "CAST((now()) AS text)"}, d.ForwardOf([]string{"1", "now()"}))
+	d.Types = []string{"numeric(5,2)", `varchar(3) COLLATE "C"`}
+	require.Equal(t, []string{"CAST(t.a AS numeric)", "CAST(t.b AS varchar)"}, d.ForwardSQL("t."))
+	require.Equal(t, []string{"CAST(t.a AS numeric(5,2))", `CAST(t.b AS varchar(3)) COLLATE "C"`}, d.StoredSQL("t."))
 	d.NotNull = []string{"d"}
 	require.NoError(t, d.Check())
 	d.NotNull = []string{"b"}

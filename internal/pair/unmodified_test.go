@@ -20,6 +20,9 @@ func TestUnmodified(t *testing.T) {
 		"bit varying(4)":              "bit varying",
 		`"app"."my(type)"`:            `"app"."my(type)"`,
 		`public."odd""(name)"(3)`:     `public."odd""(name)"`,
+		`text COLLATE "C"`:            "text",
+		`varchar(3) collate "de-x"`:   "varchar",
+		`"my collate type"`:           `"my collate type"`,
 		"interval day to second(3)":   "interval day to second",
 	} {
 		require.Equal(t, want, unmodified(typ), typ)

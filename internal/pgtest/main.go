@@ -28,6 +28,9 @@ var shared struct {
 // Without one the test is skipped, or fails if CI=true.
 func Server(t testing.TB) *server.Server {
 	t.Helper()
+	for _, name := range []string{"TANDEM_DSN", "TANDEM_SERVER", "TANDEM_IMAGE", "DOCKER_HOST", "PATH"} {
+		_ = os.Getenv(name) // go test's cache knows what is asked for while tests run, and MainWithExamples may have started the server before
+	}
 	shared.once.Do(start)
 	if shared.err == nil {
 		return shared.srv
