@@ -25,6 +25,14 @@
 // The rows of Table are locked FOR SHARE, so that a writer who finds no row of To is not overtaken. Stripes bring nothing to inserts: windows default to 5,000 rows,
 // plain ones. Verify joins the two, and a missing row is a difference.
 //
+// # A replaced table
+//
+// Run inserts the rows that are not in the new table yet, window by window along the old one's key, without stripes. It holds the rows that it reads FOR SHARE until their copies are
+// committed: a writer of one waits some tens of milliseconds, and its change is mirrored. A transaction of REPEATABLE READ or SERIALIZABLE that began before a row was copied
+// gets 40001 when it changes or deletes it. A row that the new table refuses is a bad row. Verify compares both ways: what is missing or differs, by the old key, and rows without one in the
+// old table, by the new key. UPDATE ... SET id = id in the old table mends the first two; a row too many is deleted in a transaction after SELECT set_config('tandem.mirror', 'orders_v2', true),
+// with the migration's name.
+//
 // # The way back
 //
 // Nothing has to be undone: up to Switch old is written by everybody and is whole. From Contract, Run with Reverse copies new to old.

@@ -92,12 +92,15 @@ func (k *task) movedDiffers() string {
 	return fmt.Sprintf("(%s IS NULL OR %s < %d AND (%s OR %s))", stamp, stamp, phase.Contract.Floor(), forward, k.lossy("p."))
 }
 
-// compared are the rows that verify looks at.
+// compared are the rows that verify looks at, each with what it is compared with.
 func (k *task) compared() string {
-	if !k.d.Moved() {
-		return k.from()
+	switch {
+	case k.mirror != nil:
+		return k.from() + " LEFT JOIN " + k.mirror.To.SQL() + " AS i ON " + k.mirror.SameTo("i.", "t.")
+	case k.d.Moved():
+		return k.from() + " LEFT JOIN " + k.d.To.SQL() + " AS p ON " + k.d.Joined("p.", "t.")
 	}
-	return k.from() + " LEFT JOIN " + k.d.To.SQL() + " AS p ON " + k.d.Joined("p.", "t.")
+	return k.from()
 }
 
 // runAll sends statements with the same arguments.

@@ -84,6 +84,9 @@ func (r *runner) checkBad() error {
 // commit writes a batch and the position behind it.
 func (r *runner) commit(ctx context.Context, b *batch, next state.Position) (written int64, err error) {
 	err = pg.InTx(ctx, r.db, pg.Settings{LockTimeout: lockTimeout, AsyncCommit: true}, func(ctx context.Context, tx *sqlx.Tx) error {
+		if err := r.task.announce(ctx, tx); err != nil {
+			return err
+		}
 		if written, err = r.task.writeBack(ctx, tx, b); err != nil {
 			return err
 		}

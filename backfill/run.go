@@ -92,6 +92,9 @@ func newRunner(ctx context.Context, db *sqlx.DB, p expand.Any, o Options) (*runn
 	if err := m.Same(p.Definition()); err != nil {
 		return nil, err
 	}
+	if d := p.Definition(); d.Replaces() {
+		return newReplaceRunner(ctx, db, d, m, o)
+	}
 	stamp := phase.Switch
 	switch {
 	case o.Reverse && m.Guard != guard.Reverse:
@@ -237,6 +240,9 @@ func (r *runner) copyInServer(ctx context.Context, pos, next state.Position) (wr
 	text := k.updateSQL(pos.Low != nil, pos.Stripe, pos.Stripes)
 	before := k.before("", k.between(pos.Low != nil)+" AND "+k.inStripe(pos.Stripe, pos.Stripes))
 	err = pg.InTx(ctx, r.db, pg.Settings{LockTimeout: lockTimeout, AsyncCommit: true}, func(ctx context.Context, tx *sqlx.Tx) error {
+		if err := k.announce(ctx, tx); err != nil {
+			return err
+		}
 		if err := runAll(ctx, tx, before, window(pos)); err != nil {
 			return err
 		}

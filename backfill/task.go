@@ -6,6 +6,7 @@ import (
 
 	"github.com/tandem-go/tandem/expand"
 	"github.com/tandem-go/tandem/internal/catalog"
+	"github.com/tandem-go/tandem/internal/guard"
 	"github.com/tandem-go/tandem/internal/ident"
 	"github.com/tandem-go/tandem/internal/phase"
 )
@@ -28,6 +29,9 @@ type task struct {
 	convert     func(scanned any) ([]any, error)
 	scan        func() any
 	columns     func(scanned any) []any // its scan destinations
+
+	mirror *guard.Map // of a replaced table: rows are inserted into another; else nil
+	extra  string     // which rows of the table alone differ, a predicate on t; "" when rows are compared
 }
 
 // newTask prepares a direction; stampPhase is the phase that the copied rows' stamps carry. there is the table of new, mostly t.
@@ -140,6 +144,9 @@ func (k *task) windowSQL(low bool) string {
 // updateSQL copies one stripe inside the server. The expression is on the target row, so PostgreSQL evaluates it again when a
 // concurrent write came first; the stamp then excludes the row.
 func (k *task) updateSQL(low bool, stripe, stripes int) string {
+	if k.mirror != nil {
+		return k.mirrorSQL("", k.between(low)+" AND "+k.inStripe(stripe, stripes))
+	}
 	if k.d.Moved() {
 		return k.copySQL("", k.between(low)+" AND "+k.inStripe(stripe, stripes))
 	}
@@ -152,6 +159,9 @@ func (k *task) updateKeysSQL() string {
 		return k.copySQL(k.named())
 	}
 	arrays, names, same := k.keyArrays()
+	if k.mirror != nil {
+		return k.mirrorSQL(", unnest("+arrays+") AS v("+names+")", same)
+	}
 	return fmt.Sprintf("UPDATE %s SET %s FROM unnest(%s) AS v(%s) WHERE %s AND %s", k.from(), k.sets(), arrays, names, same, k.todo)
 }
 

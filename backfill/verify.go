@@ -57,7 +57,7 @@ func verify(ctx context.Context, db *sqlx.DB, p expand.Any, vo VerifyOptions) (r
 	if r.claim, err = state.Take(ctx, db, p.Name(), "verify", lease); err != nil {
 		return report, err
 	}
-	v := &verifier{runner: r, conversion: p.Conversion(), report: &report}
+	v := &verifier{runner: r, conversion: p.Conversion(), report: &report, detail: "found by verify"}
 	err = v.pass(ctx)
 	if !errors.Is(err, ErrTaken) {
 		err = errors.Join(err, r.claim.Release(ctx, db))
@@ -69,6 +69,7 @@ type verifier struct {
 	*runner
 	conversion expand.Conversion
 	report     *Report
+	detail     string // of what is found
 }
 
 func (v *verifier) pass(ctx context.Context) error {
@@ -84,18 +85,13 @@ func (v *verifier) pass(ctx context.Context) error {
 	}
 	v.claim.Position.Copied = passes["copy"].WrittenAt
 	v.meter = newMeter(0, v.claim.Total)
-	pos := v.claim.Position
-	for pos.End != nil && !equal(pos.Low, pos.End) {
-		high, err := v.nextWindow(ctx, pos)
-		if err != nil {
-			return at(pos, err)
+	if err := v.windows(ctx, v.claim.Position); err != nil {
+		return err
+	}
+	if v.task.mirror != nil {
+		if err := v.extras(ctx); err != nil {
+			return err
 		}
-		pos.High = high
-		if err := v.window(ctx, pos); err != nil {
-			return at(pos, err)
-		}
-		pos.Low, pos.High = high, nil
-		v.o.Progress(v.meter.at(v.report.Rows))
 	}
 	err = v.retryTx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
 		if err := v.claim.Finish(ctx, tx, v.report.Differences); err != nil {
@@ -109,10 +105,27 @@ func (v *verifier) pass(ctx context.Context) error {
 	return err
 }
 
+// windows goes over the table.
+func (v *verifier) windows(ctx context.Context, pos state.Position) error {
+	for pos.End != nil && !equal(pos.Low, pos.End) {
+		high, err := v.nextWindow(ctx, pos)
+		if err != nil {
+			return at(pos, err)
+		}
+		pos.High = high
+		if err := v.window(ctx, pos); err != nil {
+			return at(pos, err)
+		}
+		pos.Low, pos.High = high, nil
+		v.o.Progress(v.meter.at(v.report.Rows))
+	}
+	return nil
+}
+
 // window compares one window and notes what differs.
 func (v *verifier) window(ctx context.Context, pos state.Position) error {
 	compare := v.compareInServer
-	if !v.task.d.HasForward() {
+	if v.task.exprs == nil {
 		compare = v.compareInGo
 	}
 	var rows, differences int64
@@ -131,7 +144,7 @@ func (v *verifier) window(ctx context.Context, pos state.Position) error {
 	if len(keys) > 0 {
 		var list []state.Mismatch
 		for _, k := range keys {
-			list = append(list, state.Mismatch{Migration: v.claim.Migration, Key: k, Detail: "found by verify", Phase: phase.Migrate, Source: "verify"})
+			list = append(list, state.Mismatch{Migration: v.claim.Migration, Key: k, Detail: v.detail, Phase: phase.Migrate, Source: "verify"})
 		}
 		if err := state.Mismatches(ctx, v.db, list); err != nil {
 			return err
@@ -146,8 +159,13 @@ func (v *verifier) window(ctx context.Context, pos state.Position) error {
 
 // differsSQL says that a row is not in step.
 func (k *task) differsSQL() string {
-	if k.d.Moved() {
+	switch {
+	case k.extra != "":
+		return k.extra
+	case k.d.Moved():
 		return k.movedDiffers()
+	case k.mirror != nil:
+		return "(i." + ident.Quote(k.mirror.ToKey[0]) + " IS NULL OR " + k.mirror.Differs("t.", "i.") + ")"
 	}
 	stamp := "t." + ident.Quote(k.d.Stamp)
 	var terms []string
@@ -163,7 +181,11 @@ func (k *task) differsSQL() string {
 func (v *verifier) compareInServer(ctx context.Context, pos state.Position) (rows, differences int64, keys [][]string, err error) {
 	k := v.task
 	from := " FROM " + k.compared() + " WHERE " + k.between(pos.Low != nil)
-	text := "SELECT count(*), count(*) FILTER (WHERE " + k.differsSQL() + ")" + from
+	count := "count(*)"
+	if k.extra != "" { // they are counted in the other table
+		count = "0"
+	}
+	text := "SELECT " + count + ", count(*) FILTER (WHERE " + k.differsSQL() + ")" + from
 	if err := v.db.QueryRowContext(ctx, text, window(pos)...).Scan(&rows, &differences); err != nil || differences == 0 {
 		return rows, differences, nil, err
 	}

@@ -16,6 +16,8 @@
 // Where new is in another table, Relax takes the same from old; what new has of it is for you to say (expand's "Another table"). Finish does nothing, and Drop gives new the default. Each takes
 // its locks on both tables.
 //
+// Of a replaced table only Drop has something to do: it drops the old table, which Advance to Contract has renamed, and the triggers. Relax, Finish and Restore have no steps.
+//
 // # The way back
 //
 // Relax notes in the state schema what it takes; Restore gives it back, in Switch or in Migrate, by statements that block nobody for long. From Contract the way back is switchover.Revert, backfill.Run with Reverse,

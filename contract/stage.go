@@ -88,9 +88,12 @@ func Apply(ctx context.Context, db *sqlx.DB, p expand.Any, stage Stage, o Option
 	if err != nil {
 		return err
 	}
-	if stage == Drop {
+	switch {
+	case w.d.Replaces():
+		err = w.dropTable(ctx, o)
+	case stage == Drop:
 		err = w.outrun(ctx, nil, 0, w.drop(ctx, o))
-	} else {
+	default:
 		err = w.run(ctx, o)
 	}
 	if err != nil {
@@ -134,6 +137,9 @@ func (w *work) read(ctx context.Context, q sqlx.QueryerContext) (err error) {
 	if want := belongs[w.stage]; !slices.Contains(want, w.m.Phase) {
 		return fmt.Errorf("%w: it is in %s, %s belongs to %v", ErrPhase, w.m.Phase, w.stage, want)
 	}
+	if w.d.Replaces() {
+		return nil
+	}
 	if w.table, err = catalog.Read(ctx, q, w.d.Table); err != nil {
 		return err
 	}
@@ -147,6 +153,9 @@ var belongs = map[Stage][]phase.Phase{
 }
 
 func (w *work) plan(ctx context.Context) ([]expand.Step, error) {
+	if w.d.Replaces() {
+		return w.tableSteps(ctx)
+	}
 	switch w.stage {
 	case Relax:
 		return w.relax(ctx)

@@ -86,6 +86,35 @@
 // argument is the column's plain value in every phase. Of NOT NULL, default, indexes and constraints nobody can tell to which of the new columns they belong: see
 // Column.NotNull and PlanTwins; a default is yours to set in Contract.
 //
+// # Replacing a table
+//
+// Another key, partitions, columns put together otherwise: Replace declares that a whole table is replaced by another, which the application makes itself, empty, with its own
+// key, partitions, indexes, defaults and grants. Phases, gates, backfill, verify and drop are the same; conversions are SQL.
+//
+//	var Orders = expand.Replace(expand.ReplaceSpec{Table: "orders", Into: "orders_v2", IntoKey: []string{"created_at", "id"},
+//		Columns:  map[string]string{"total_cents": "{total} * 100"},    // what has not the same name
+//		Backward: map[string]string{"total": "{total_cents} / 100.0"}}) // for the way back
+//
+//	err := Orders.Do(ctx, member, func(f *expand.Tables) error {
+//		return sqlx.GetContext(ctx, db, &o, `SELECT o.email FROM `+f.From()+` AS o WHERE o.id = $1`, id)
+//	})
+//
+// Up to Switch everybody writes the old table, old binaries and psql too, and a trigger makes the new one follow in the writer's own transaction; nobody else may write it (TD001).
+// From() is the old table up to Migrate and the new one from Switch on; Into() is the old one up to Switch. There is no stamp and no stray: a row is in the new table if it was
+// copied or mirrored, and then it is what the old one says. At the swap to Contract the old table is renamed to orders_replaced, so that who still names it fails with 42P01 instead of
+// reading rows of yesterday; Do, InTx and a Repository then go on with the new one. From there on the old table follows the new one in the same way, and the way back is
+// switchover.Revert alone. With KeepName the new table takes the name of the old one, and an old binary goes on with it, to the end and beyond.
+//
+// A Repository of a Replacement works where its model's columns are in both tables under one name; it calls the table by its new name in every phase.
+//
+// What to know before:
+//   - A write that the other table refuses fails: by NOT NULL, CHECK, unique indexes, foreign keys, a partition that is not there. In Contract old's constraints hold still.
+//   - Triggers of the application on the new table run for mirrored rows as well. One that changes the row makes it differ from the old one, and Verify says so.
+//   - A foreign key that acts by itself (ON DELETE CASCADE) must be on both tables or on none. One of the new table to itself may refuse what is copied first: add it after the backfill.
+//   - TRUNCATE, DROP or DETACH of a single partition is not mirrored. Verify and Revert find out; do the same to the rows of the other table.
+//   - Each written row costs the server some 90 µs more, into a partitioned table with a foreign key and beside other work: BenchmarkMirror in internal/guard.
+//   - Sequences and identities of copied columns are brought to where the other table's are, at the swap and back.
+//
 // # One way
 //
 // A pair without Backward, such as a password that becomes a hash, is written by its old values. The repository has new values only, so up to Switch it cannot write

@@ -20,6 +20,8 @@ type model struct {
 	fields []field
 	pairs  []bound // in the order of the fields
 
+	replaced *Replacement // the table is being replaced, and there are no pairs; else nil
+
 	columns []string // of all fields
 	rest    []string // of all but the key
 	width   int      // of a row in the phase that writes most, in parameters
@@ -62,6 +64,9 @@ func newModel(t reflect.Type, pairs []Any) (*model, error) {
 		if err := p.Err(); err != nil {
 			return nil, fmt.Errorf("repository of %v: %w", t, err)
 		}
+	}
+	if slices.ContainsFunc(pairs, func(p Any) bool { return p.Definition().Replaces() }) {
+		return newReplacedModel(t, pairs)
 	}
 	first := pairs[0].Definition()
 	m := &model{table: first.Table, key: first.Key}

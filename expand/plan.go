@@ -32,6 +32,7 @@ var (
 	ErrNoColumn = catalog.ErrNoColumn // a column is not there
 	ErrKey      = catalog.ErrKey      // no primary key, or another than the pair's
 	ErrRefused  = catalog.ErrRefused  // a kind of table or column that no migration works on
+	ErrMapping  = catalog.ErrMapping  // the columns of a table cannot be made of those of the one that it replaces
 	ErrType     = errors.New("the new column exists and is not what the pair needs")
 	ErrPhase    = errors.New("not in this phase")
 
@@ -51,6 +52,9 @@ var (
 func Plan(ctx context.Context, db *sqlx.DB, p Any) ([]Step, error) {
 	if err := p.Err(); err != nil {
 		return nil, err
+	}
+	if p.Definition().Replaces() {
+		return planReplace(ctx, db, p.Definition())
 	}
 	steps, err := plan(ctx, db, p)
 	if err != nil {
@@ -101,6 +105,9 @@ func Apply(ctx context.Context, db *sqlx.DB, p Any, o Options) error {
 func Dependents(ctx context.Context, db *sqlx.DB, p Any) ([]Dependent, error) {
 	if err := p.Err(); err != nil {
 		return nil, err
+	}
+	if p.Definition().Replaces() {
+		return dependentsOfTable(ctx, db, p.Definition())
 	}
 	t, err := catalog.Read(ctx, db, p.Definition().Table)
 	if err != nil {

@@ -46,7 +46,8 @@ type statementKey struct {
 	phases  phases
 }
 
-// NewRepository checks T against the pairs, which must be of one table, and returns a repository of it. It sends nothing to the database.
+// NewRepository checks T against the pairs, which must be of one table, and returns a repository of it. It sends nothing to the database. In place of pairs it takes one
+// Replacement; T then has the new table's columns, of which each must be in the old table too, as it is.
 func NewRepository[T any](db *sqlx.DB, member *switchover.Member, pairs ...Any) (*Repository[T], error) {
 	if db == nil || member == nil {
 		return nil, errors.New("repository: needs a database and a member: switchover.Join gives one")
@@ -85,7 +86,7 @@ type view struct {
 // run pins the phases, or takes the transaction's, and runs op in them.
 func (r *Repository[T]) run(ctx context.Context, what string, op func(ctx context.Context, q queryer, p view) error) error {
 	step := func(q queryer, pin switchover.Pin) error {
-		p, err := pinnedPhases(pin, r.model.pairs)
+		p, err := r.model.pinned(pin)
 		if err != nil {
 			return err
 		}
@@ -162,8 +163,8 @@ func (r *Repository[T]) Delete(ctx context.Context, key ...any) error {
 	if err := r.checkKey(key); err != nil {
 		return fmt.Errorf("delete from %s: %w", r.model.table, err)
 	}
-	return r.run(ctx, "delete from", func(ctx context.Context, q queryer, _ view) error {
-		res, err := q.ExecContext(ctx, "DELETE FROM "+r.model.table.SQL()+r.model.whereKey(1), key...)
+	return r.run(ctx, "delete from", func(ctx context.Context, q queryer, p view) error {
+		res, err := q.ExecContext(ctx, "DELETE FROM "+r.model.writes(p.phases)+r.model.whereKey(1), key...)
 		return affected(res, err)
 	})
 }

@@ -133,7 +133,7 @@ func (m *model) selectSQL(p phases) string {
 			columns = append(columns, ident.QuoteAll(prefix, storedColumns(m.pairs[f.pair].def, p.read(f.pair)))...)
 		}
 	}
-	return "SELECT " + strings.Join(columns, ", ") + " FROM " + m.table.SQL() + m.joins(p)
+	return "SELECT " + strings.Join(columns, ", ") + " FROM " + m.reads(p) + m.joins(p)
 }
 
 func (m *model) whereKey(first int) string {

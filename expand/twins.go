@@ -69,6 +69,9 @@ func planTwins(ctx context.Context, db *sqlx.DB, d Definition) ([]Step, error) {
 	if m.Phase != phase.Migrate && m.Phase != phase.Switch {
 		return nil, fmt.Errorf("%w: in %s; twins are made in Migrate, after the backfill", ErrPhase, m.Phase)
 	}
+	if d.Replaces() { // it has what its application has made on it
+		return []Step{{Name: "analyze", Lock: "SHARE UPDATE EXCLUSIVE", SQL: []string{"ANALYZE " + d.Into.SQL()}}}, nil
+	}
 	t, err := catalog.Read(ctx, db, d.Table)
 	if err != nil {
 		return nil, err

@@ -110,11 +110,11 @@ func (t *Tx) undone(ctx context.Context, err error) error {
 }
 
 // explain adds ErrPhaseMoved to the error of a statement that a retry in the present phases may mend. The guard's refusal tells so by itself; a
-// column that is not there and a plan that no longer fits may be the application's mistake as well.
+// column or table that is not there and a plan that no longer fits may be the application's mistake as well.
 func explain(ctx context.Context, member *switchover.Member, pin switchover.Pin, err error) error {
 	switch pg.SQLState(err) {
 	case pg.StaleStamp:
-	case pg.UndefinedColumn, pg.CachedPlan:
+	case pg.UndefinedColumn, pg.UndefinedTable, pg.CachedPlan:
 		if !moved(ctx, member, pin) {
 			return err
 		}

@@ -25,6 +25,9 @@ func Undo(ctx context.Context, db *sqlx.DB, p Any, o Options) error {
 	if err != nil || m == nil || m.Phase == phase.Complete {
 		return err
 	}
+	if d.Replaces() {
+		return undoReplace(ctx, db, d, o)
+	}
 	s := Step{Name: "drop new column, stamp and guard", Lock: "ACCESS EXCLUSIVE", SQL: guard.Remove(d)}
 	if d.Moved() {
 		s.SQL = append([]string{lockTables(d, "ACCESS EXCLUSIVE")}, s.SQL...)

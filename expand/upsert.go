@@ -21,6 +21,9 @@ func (r *Repository[T]) Upsert(ctx context.Context, row *T, conflict ...string) 
 	}
 	if len(conflict) == 0 {
 		conflict = r.model.key
+		if err := r.model.refuseConflict(); err != nil {
+			return fmt.Errorf("upsert into %s: %w", r.model.table, err)
+		}
 	}
 	conflict, err := r.model.fold(conflict)
 	if err != nil {

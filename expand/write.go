@@ -93,7 +93,7 @@ func (r *Repository[T]) update(ctx context.Context, row *T, columns []string, ke
 			if len(there) > 0 {
 				return r.model.updateThereSQL(p.phases, columns, there)
 			}
-			return "UPDATE " + r.model.table.SQL() + " SET " + assignments(r.model.written(p.phases, columns), 1) + r.model.whereKey(n+1)
+			return "UPDATE " + r.model.writes(p.phases) + " SET " + assignments(r.model.written(p.phases, columns), 1) + r.model.whereKey(n+1)
 		})
 		return affected(q.ExecContext(ctx, text, args...))
 	})
@@ -168,7 +168,7 @@ func (m *model) tuple(p phases, v reflect.Value, zero uint64, args []any) (_ []a
 // insertSQL writes an INSERT of as many rows as there are zeros: a parameter for each value, DEFAULT where the database has to choose.
 func (m *model) insertSQL(p phases, zeros []uint64, returned uint64, tail string) string {
 	var b strings.Builder
-	b.WriteString("INSERT INTO " + m.table.SQL() + " (" + ident.List("", m.written(p, m.columns)) + ") VALUES ")
+	b.WriteString("INSERT INTO " + m.writes(p) + " (" + ident.List("", m.written(p, m.columns)) + ") VALUES ")
 	n := 0
 	for row, zero := range zeros {
 		separator := map[bool]string{true: "(", false: ", ("}[row == 0]

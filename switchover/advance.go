@@ -195,7 +195,12 @@ func Revert(ctx context.Context, db *sqlx.DB, migration string, to Phase, o Opti
 	if to < Migrate && len(m.Relaxed.Restore) > 0 {
 		return fmt.Errorf("revert %s to %s: old lacks what contract.Apply with Relax took from it: run contract.Apply with Restore first: %w", migration, to, ErrStep)
 	}
-	if err := refuseUniques(ctx, db, m); err != nil {
+	if m.Definition.Replaces() {
+		err = refuseApart(ctx, db, m)
+	} else {
+		err = refuseUniques(ctx, db, m)
+	}
+	if err != nil {
 		return fmt.Errorf("revert %s: %w", migration, err)
 	}
 	if err := move(ctx, db, m, to, "revert", o, locks); err != nil {

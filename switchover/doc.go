@@ -58,6 +58,13 @@
 // repairing guard back. After contract.Apply with Relax the flip to Migrate is open as ever; below it, and before old binaries start again, Restore comes first. From
 // Complete there is no way back.
 //
+// # A replaced table
+//
+// Where a whole table is replaced (expand.Replace), the swap takes ACCESS EXCLUSIVE on both tables, for it renames: it waits for readers too, at most LockTimeout a
+// try, and changes only the catalog. A statement that runs holds its lock and is wholly before; one that comes after finds no table of the old name. In the same transaction the mirror is
+// turned round, so that Revert is the same step the other way, after it has compared the tables; where the rows cannot become old ones again it is refused. Gates ask besides for
+// what would go on with the old table: foreign keys that point at it, views, functions, publications, sequences that it owns and the new one uses. There is no canary.
+//
 // # Proposals from a feature flag
 //
 // The row admits; a flag, or whatever is a Source, may only propose:

@@ -41,10 +41,12 @@ type asker struct {
 	o     Options
 	m     *state.Migration
 	to    Phase
-	table *catalog.Table
-	there *catalog.Table // of new and stamp, mostly the same
+	table *catalog.Table // nil where a whole table is replaced
+	there *catalog.Table // of new and stamp, mostly table
 	count state.Counts
-	gates []Gate
+
+	replaced *catalog.Replacement // nil otherwise
+	gates    []Gate
 }
 
 func (a *asker) add(waivable bool, name, format string, args ...any) {
@@ -70,7 +72,13 @@ var settledBy = []func(*asker, context.Context) error{(*asker).canary, (*asker).
 // ask returns what is missing for the step, and of that what is waived, with the reasons.
 func ask(ctx context.Context, db *sqlx.DB, m *state.Migration, to Phase, o Options, questions []func(*asker, context.Context) error) (open []Gate, waived map[string]string, err error) {
 	a := &asker{db: db, o: o, m: m, to: to}
-	if a.table, err = catalog.Read(ctx, db, m.Definition.Table); err != nil {
+	if m.Definition.Replaces() {
+		questions = tableGates[to]
+		a.replaced, err = catalog.ReadReplacement(ctx, db, m.Definition, m.Phase)
+	} else {
+		a.table, err = catalog.Read(ctx, db, m.Definition.Table)
+	}
+	if err != nil {
 		return nil, nil, err
 	}
 	if a.there, err = catalog.There(ctx, db, a.table, m.Definition); err != nil {

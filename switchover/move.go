@@ -25,6 +25,9 @@ func move(ctx context.Context, db *sqlx.DB, was *state.Migration, to Phase, kind
 				}
 				return note(ctx, tx, m, kind, was.Phase, o)
 			}
+			if (to == Contract || was.Phase == Contract && to == Switch) && was.Definition.Replaces() {
+				return swapTables(ctx, tx, was, to, o, set)
+			}
 			if to == Contract || was.Phase == Contract && to == Switch {
 				return swap(ctx, tx, was, to, o, set)
 			}

@@ -11,6 +11,7 @@
 // it gets a stamp of Contract, on the way back it is carried to old.
 //
 // A column that moves to another table has a guard of its own kind, on both: see move.go.
+// So has a replaced table: see Mirror.
 //
 // A write by the wrappers costs one WHEN clause up to Switch, and two from Contract on. Installing takes SHARE ROW EXCLUSIVE: it waits for writers and blocks no
 // reader; ACCESS EXCLUSIVE where Repair follows another mode, whose triggers go.
@@ -68,6 +69,9 @@ const (
 
 // Functions are the names, inside schema tandem, of the functions made for a pair.
 func Functions(d pair.Definition) []string {
+	if d.Replaces() {
+		return mirrorFunctions(d.Name())
+	}
 	if d.Moved() {
 		return movedFunctions(d)
 	}
@@ -78,6 +82,9 @@ func Functions(d pair.Definition) []string {
 // Names are those that triggers of the guard may have; the prefix makes them fire after the application's own. The one for foreign keys fires
 // before those that judge updates, also where the name is cut.
 func Names(d pair.Definition) []string {
+	if d.Replaces() {
+		return mirrorNames(d.Into.Name)
+	}
 	if d.Moved() {
 		return movedNames(d)
 	}

@@ -29,10 +29,20 @@ type Definition struct {
 	NotNull  []string    `json:"not_null,omitempty"` // of a set: the new columns that become NOT NULL in Contract; of one column old says so
 	To       ident.Table `json:"to,omitzero"`        // the table of new and stamp; absent: Table
 	ToKey    []string    `json:"to_key,omitempty"`   // the columns of To that hold Key; absent without To
+
+	Into     ident.Table `json:"into,omitzero"`       // the table that replaces the whole of Table, see Replaces
+	IntoKey  []string    `json:"into_key,omitempty"`  // its key
+	KeepName bool        `json:"keep_name,omitempty"` // at the swap it takes the name of Table
 }
 
-// Name is the migration's name in the state schema, in errors and in the operator's commands: the table of new, and the first new column.
-func (d Definition) Name() string { return d.There().Table.String() + "." + ident.Quote(d.New[0]) }
+// Name is the migration's name in the state schema, in errors and in the operator's commands: the table of new, and the first new column; of a replaced
+// table the new one.
+func (d Definition) Name() string {
+	if d.Replaces() {
+		return d.Into.String()
+	}
+	return d.There().Table.String() + "." + ident.Quote(d.New[0])
+}
 
 // StampName derives the stamp column's name from the first new column.
 func StampName(column string) string { return ident.Derive("", column, "_stamp") }
@@ -104,7 +114,8 @@ func (d Definition) Differs(started Definition) string {
 		word    string
 		is, was []string
 	}{{"table", []string{d.Table.String()}, []string{started.Table.String()}}, {"key", d.Key, started.Key}, {"key of new", d.ToKey, started.ToKey}, {"old", d.Old, started.Old}, {"new", d.New, started.New}, {"type", d.Types, started.Types},
-		{"NOT NULL", d.NotNull, started.NotNull}, {"stamp", []string{d.Stamp}, []string{started.Stamp}}, {"forward SQL", d.Forward, started.Forward}, {"backward SQL", d.Backward, started.Backward}} {
+		{"NOT NULL", d.NotNull, started.NotNull}, {"stamp", []string{d.Stamp}, []string{started.Stamp}}, {"forward SQL", d.Forward, started.Forward}, {"backward SQL", d.Backward, started.Backward},
+		{"key of the new table", d.IntoKey, started.IntoKey}, {"KeepName", []string{fmt.Sprint(d.KeepName)}, []string{fmt.Sprint(started.KeepName)}}} {
 		if !slices.Equal(f.is, f.was) {
 			out = append(out, fmt.Sprintf("%s is %s and was %s", f.word, cmp.Or(strings.Join(f.is, ", "), "none"), cmp.Or(strings.Join(f.was, ", "), "none")))
 		}
@@ -114,6 +125,9 @@ func (d Definition) Differs(started Definition) string {
 
 // Check finds what is wrong with the definition without asking a database.
 func (d Definition) Check() error {
+	if d.Replaces() {
+		return d.checkReplace()
+	}
 	if len(d.Old) == 0 || len(d.New) == 0 || len(d.Key) == 0 {
 		return fmt.Errorf("pair on %s: needs a key, an old and a new column", d.Table)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tandem-go/tandem/internal/ident"
 	"github.com/tandem-go/tandem/internal/pair"
+	"github.com/tandem-go/tandem/internal/phase"
 )
 
 func rename() pair.Definition {
@@ -133,4 +134,42 @@ func TestStampName(t *testing.T) {
 	require.Len(t, long, ident.MaxBytes)
 	require.True(t, strings.HasSuffix(long, "_stamp"))
 	require.NotEqual(t, long, pair.StampName(strings.Repeat("x", 62)))
+}
+
+// A replaced table has fields of its own, and the text of a pair is what it was before there were any.
+func TestReplace(t *testing.T) {
+	t.Parallel()
+	text, err := json.Marshal(rename())
+	require.NoError(t, err)
+	require.JSONEq(t, `{"table": {"schema": "public", "name": "users"}, "key": ["id"], "old": ["user_name"], "new": ["full_name"], "stamp": "full_name_stamp",
+		"forward": ["{user_name}"], "backward": ["{full_name}"]}`, string(text))
+	orders := ident.Table{Schema: "public", Name: "orders"}
+	d := pair.Definition{Table: orders, Key: []string{"id"}, Into: ident.Table{Schema: "app", Name: "orders_v2"}, IntoKey: []string{"day", "id"}}
+	require.NoError(t, d.Check())
+	require.Equal(t, "app.orders_v2", d.Name())
+	old, fresh := d.Sides(phase.Switch)
+	require.Equal(t, []ident.Table{orders, d.Into}, []ident.Table{old, fresh})
+	old, fresh = d.Sides(phase.Contract)
+	require.Equal(t, []ident.Table{d.Aside(), d.Into}, []ident.Table{old, fresh})
+	seen := map[string]bool{d.Fingerprint(): true}
+	for _, change := range []func(*pair.Definition){func(d *pair.Definition) { d.IntoKey = []string{"id"} }, func(d *pair.Definition) { d.KeepName = true },
+		func(d *pair.Definition) { d.Into.Schema = "public" }} {
+		d := d
+		change(&d)
+		require.False(t, seen[d.Fingerprint()])
+		seen[d.Fingerprint()] = true
+	}
+	require.True(t, d.Meets(pair.Definition{Table: orders}) && pair.Definition{Table: d.Into}.Meets(d))
+	require.False(t, d.Meets(rename()) || rename().Meets(rename()))
+	for want, change := range map[string]func(*pair.Definition){
+		"needs the key of either table":     func(d *pair.Definition) { d.IntoKey = nil },
+		"column day is named twice":         func(d *pair.Definition) { d.IntoKey = []string{"day", "day"} },
+		"each column needs an expression":   func(d *pair.Definition) { d.New = []string{"x"} },
+		"KeepName needs both in one schema": func(d *pair.Definition) { d.KeepName = true },
+		"column: name":                      func(d *pair.Definition) { d.Key = []string{""} },
+	} {
+		d := d
+		change(&d)
+		require.ErrorContains(t, d.Check(), want)
+	}
 }

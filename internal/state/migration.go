@@ -154,6 +154,9 @@ func refuseOverlap(ctx context.Context, tx *sqlx.Tx, d pair.Definition) error {
 func Overlap(list []Migration, d pair.Definition) error {
 	for _, other := range list {
 		o := other.Definition
+		if other.Phase != phase.Complete && other.Name != d.Name() && d.Meets(o) {
+			return fmt.Errorf("table %s is in migration %s, which is in %s: finish it or undo it first: %w", d.Table, other.Name, other.Phase, ErrOverlap)
+		}
 		if other.Phase == phase.Complete || other.Name == d.Name() {
 			continue
 		}
