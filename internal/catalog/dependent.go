@@ -36,7 +36,8 @@ const dependentsSQL = `
 	)
 	SELECT DISTINCT CASE relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' ELSE 'rule' END AS kind,
 	       CASE WHEN relkind IN ('v', 'm') THEN ev_class::regclass::text ELSE rulename || ' on ' || ev_class::regclass::text END AS name,
-	       true AS blocks, 'make it read the new column (CREATE OR REPLACE VIEW, after Switch)' AS remedy FROM rewrite
+	       true AS blocks, CASE relkind WHEN 'm' THEN 'drop it, and create it so that it reads the new column (after Switch)'
+	       ELSE 'make it read the new column (CREATE OR REPLACE VIEW, after Switch)' END AS remedy FROM rewrite
 	UNION ALL
 	SELECT 'policy', quote_ident(p.polname), true, 'ALTER POLICY so that it names the new column'
 	FROM hit JOIN pg_policy p ON hit.classid = 'pg_policy'::regclass AND p.oid = hit.objid

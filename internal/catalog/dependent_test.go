@@ -86,6 +86,20 @@ func TestDependents(t *testing.T) {
 	}
 }
 
+// CREATE OR REPLACE is for views only.
+func TestRemedyOfAMaterializedView(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	db.MustExec(dependentSQL + `; CREATE MATERIALIZED VIEW m AS SELECT user_name FROM users; CREATE VIEW v AS SELECT user_name FROM users`)
+	table, err := catalog.Read(t.Context(), db, usersPair().Table)
+	require.NoError(t, err)
+	list, err := catalog.Dependents(t.Context(), db, table, usersPair())
+	require.NoError(t, err)
+	require.Len(t, list, 2)
+	require.Equal(t, "materialized view m: drop it, and create it so that it reads the new column (after Switch)", list[0].String())
+	require.Equal(t, "view v: make it read the new column (CREATE OR REPLACE VIEW, after Switch)", list[1].String())
+}
+
 // What names the partition key is told apart from what can be mended.
 func TestDependentsOfAPartitionKey(t *testing.T) {
 	t.Parallel()
