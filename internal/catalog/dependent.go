@@ -118,6 +118,11 @@ func Dependents(ctx context.Context, q sqlx.QueryerContext, t *Table, d pair.Def
 			err = sqlx.SelectContext(ctx, q, &publications, publicationsSQL, t.OID, numbers)
 			out = append(out, publications...)
 		}
+		if err == nil && t.Partitioned {
+			var more []Dependent
+			more, err = partitionDependents(ctx, q, t, d, version)
+			out = append(out, more...)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("dependents of %s: %w", strings.Join(d.Old, ", "), pg.Cause(ctx, err))
