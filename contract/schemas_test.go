@@ -56,7 +56,8 @@ func TestSchemas(t *testing.T) {
 type sampleSchema struct {
 	template string
 	columns  []sampleColumn
-	want     string        // an outcome a line
+	want     string // an outcome a line
+	before   snapshot
 	busy     chan struct{} // bounds the migrations at a time
 
 	mu        sync.Mutex
@@ -87,6 +88,7 @@ func newSampleSchema(t *testing.T, name string) *sampleSchema {
 	require.NoError(t, db.Close()) // a template has no connections
 	s.dsn = pgtest.Copy(t, template)
 	s.yardstick = pgtest.Open(t, s.dsn)
+	s.before = takeSnapshot(t, s.yardstick, "")
 	return s
 }
 
@@ -166,9 +168,8 @@ func (s *sampleSchema) ask(t *testing.T, p expand.Any) (list []expand.Dependent,
 	defer s.mu.Unlock()
 	if _, err := expand.Plan(t.Context(), s.yardstick, p); err != nil {
 		require.ErrorIs(t, err, expand.ErrRefused)
-		before := takeSnapshot(t, s.yardstick, "")
 		require.ErrorIs(t, expand.Apply(t.Context(), s.yardstick, p, expand.Options{}), expand.ErrRefused)
-		before.same(t, takeSnapshot(t, s.yardstick, ""))
+		s.before.same(t, takeSnapshot(t, s.yardstick, ""))
 		_, reason, _ := strings.Cut(err.Error(), expand.ErrRefused.Error()+": ")
 		reason, _, _ = strings.Cut(reason, ", and ")
 		return nil, refused + " by Plan: " + reason
@@ -205,13 +206,12 @@ func (s *sampleSchema) trueOf(t *testing.T, p expand.Any, d expand.Dependent) {
 	tx, err := s.yardstick.BeginTxx(t.Context(), nil)
 	require.NoError(t, err)
 	defer func() { _ = tx.Rollback() }()
-	before := takeSnapshot(t, tx, "")
 	table := p.Definition().Table.SQL()
 	if _, err := tx.ExecContext(t.Context(), `ALTER TABLE `+table+` DROP COLUMN `+ident.Quote(p.Definition().Old[0])); err != nil {
 		return
 	}
 	name, _, _ := strings.Cut(d.Name, " of partition ")
-	lost := missing(before.lines, takeSnapshot(t, tx, "").lines)
+	lost := missing(s.before.lines, takeSnapshot(t, tx, "").lines)
 	if slices.ContainsFunc(lost, func(line string) bool { return strings.Contains(line, " "+name+" ") }) {
 		return
 	}
