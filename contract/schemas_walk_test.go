@@ -1,6 +1,7 @@
 package contract_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -43,7 +44,9 @@ func (s *sampleSchema) migrate(t *testing.T, p expand.Any, list []expand.Depende
 
 func (w *walker) once(stage contract.Stage, gates switchover.Options) {
 	w.Helper()
-	require.NoError(w, contract.Apply(w.ctx, w.db, w.pair, stage, contract.Options{Gates: gates}))
+	ctx, cancel := context.WithTimeout(w.ctx, waitTime) // the error then lists the gates
+	defer cancel()
+	require.NoError(w, contract.Apply(ctx, w.db, w.pair, stage, contract.Options{Gates: gates}))
 }
 
 // dropTriggers drops those that Check wants dropped, and returns what makes them again.
