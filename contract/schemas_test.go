@@ -94,6 +94,7 @@ func newSampleSchema(t *testing.T, name string) *sampleSchema {
 
 // run notes how a column ends; one whose test fails went wrong. What is not to be migrated is asked all the same.
 func (s *sampleSchema) run(t *testing.T, c sampleColumn, migrate bool) {
+	t.Helper()
 	t.Parallel()
 	s.busy <- struct{}{}
 	ended := "wrong"
