@@ -68,6 +68,8 @@ func TestRelaxRefusesDependents(t *testing.T) {
 	w.exec(`CREATE POLICY own ON users USING (user_name = current_user)`)
 	w.exec(`ALTER TABLE users REPLICA IDENTITY USING INDEX users_name`)
 	w.exec(`CREATE FUNCTION mention() RETURNS bigint LANGUAGE sql AS 'SELECT count(user_name) FROM public.users'`)
+	w.exec(`CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.user_name := upper(NEW.user_name); RETURN NEW; END';
+		CREATE TRIGGER shout BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION shout()`)
 	before := w.describe()
 	list, err := contract.Check(t.Context(), w.db, w.pair)
 	require.NoError(t, err)
@@ -75,17 +77,19 @@ func TestRelaxRefusesDependents(t *testing.T) {
 	for _, d := range list {
 		blocking[d.Kind+" "+d.Name] = d.Blocks
 	}
-	require.Equal(t, map[string]bool{"view names": true, "policy own": true, "replica identity users_name": true, "function mention()": false}, blocking)
+	require.Equal(t, map[string]bool{"view names": true, "policy own": true, "replica identity users_name": true,
+		"function mention()": false, "function shout()": false, "trigger shout": true}, blocking)
 	err = contract.Apply(t.Context(), w.db, w.pair, contract.Relax, contract.Options{})
 	require.ErrorIs(t, err, contract.ErrDependents)
 	require.ErrorContains(t, err, "replica identity users_name: ")
 	require.ErrorContains(t, err, "view names: ")
 	require.ErrorContains(t, err, "policy own: ")
+	require.ErrorContains(t, err, "trigger shout: it sets the column past the wrappers")
 	require.NotContains(t, err.Error(), "mention")
 	require.Equal(t, before, w.describe())
 	require.Zero(t, w.number(`SELECT count(*) FROM tandem.migration WHERE relaxed <> '{}'`))
 	w.exec(`CREATE OR REPLACE VIEW names AS SELECT full_name AS user_name FROM users; ALTER POLICY own ON users USING (full_name = current_user);
-		ALTER TABLE users REPLICA IDENTITY FULL`)
+		ALTER TABLE users REPLICA IDENTITY FULL; DROP TRIGGER shout ON users`)
 	w.apply(contract.Relax)
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/tandem-go/tandem/internal/catalog"
 	"github.com/tandem-go/tandem/internal/ddl"
 	"github.com/tandem-go/tandem/internal/ident"
+	"github.com/tandem-go/tandem/internal/pg"
 	"github.com/tandem-go/tandem/internal/phase"
 	"github.com/tandem-go/tandem/internal/state"
 )
@@ -80,18 +81,17 @@ func planTwins(ctx context.Context, db *sqlx.DB, d Definition) ([]Step, error) {
 	if err != nil {
 		return nil, err
 	}
+	var version int
+	if err := db.GetContext(ctx, &version, `SELECT current_setting('server_version_num')::int`); err != nil {
+		return nil, pg.Cause(ctx, err)
+	}
 	var steps []Step
 	for _, w := range twins {
 		if d.IsSet() {
 			break // yours to make
 		}
-		if t.Partitioned && w.Kind == "index" && !w.Ready {
-			return nil, fmt.Errorf("index %s: %w: CREATE INDEX CONCURRENTLY does not work on a partitioned table; "+
-				"create %s ON ONLY the parent, build one on each partition CONCURRENTLY, and attach them", ident.Quote(w.Of), ErrRefused, ident.Quote(w.Name))
-		}
-		if t.Partitioned && w.Kind == "unique constraint" && !w.Ready {
-			return nil, fmt.Errorf("unique constraint %s: %w: PostgreSQL cannot make one of an index on a partitioned table; ALTER TABLE %s ADD CONSTRAINT %s UNIQUE (...)",
-				ident.Quote(w.Of), ErrRefused, d.Table, ident.Quote(w.Name))
+		if t.Partitioned && !w.Ready && (w.Kind == "index" || w.Kind == "unique constraint" || w.Kind == "foreign key" && version < 180000) {
+			return nil, fmt.Errorf("%s %s: %w: %s", w.Kind, ident.Quote(w.Of), ErrRefused, catalog.ByHand(w.Kind, d, w.Of))
 		}
 		steps = append(steps, twinSteps(d.There(), w)...)
 	}

@@ -23,6 +23,9 @@ type Dependent struct {
 
 func (d Dependent) String() string { return fmt.Sprintf("%s %s: %s", d.Kind, d.Name, d.Remedy) }
 
+// setsColumn is an assignment to NEW.column in PL/pgSQL, or SELECT ... INTO it; not a comparison.
+const setsColumn = `'(^|;|\m(BEGIN|THEN|ELSE|LOOP)\M|\mINTO(\s+STRICT)?(?=\s))\s*NEW\s*\.\s*("%1$s"|%1$s\M)\s*(:?=|\mFROM\M|;)'`
+
 // What the twins carry is left out here: indexes, unique and check constraints, foreign keys from old unless the guard cannot follow what they set, defaults, NOT NULL,
 // and the guard's own triggers.
 const dependentsSQL = `
@@ -36,7 +39,8 @@ const dependentsSQL = `
 	)
 	SELECT DISTINCT CASE relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' ELSE 'rule' END AS kind,
 	       CASE WHEN relkind IN ('v', 'm') THEN ev_class::regclass::text ELSE rulename || ' on ' || ev_class::regclass::text END AS name,
-	       true AS blocks, 'make it read the new column (CREATE OR REPLACE VIEW, after Switch)' AS remedy FROM rewrite
+	       true AS blocks, CASE relkind WHEN 'm' THEN 'drop it, and create it so that it reads the new column (after Switch)'
+	       ELSE 'make it read the new column (CREATE OR REPLACE VIEW, after Switch)' END AS remedy FROM rewrite
 	UNION ALL
 	SELECT 'policy', quote_ident(p.polname), true, 'ALTER POLICY so that it names the new column'
 	FROM hit JOIN pg_policy p ON hit.classid = 'pg_policy'::regclass AND p.oid = hit.objid
@@ -44,6 +48,17 @@ const dependentsSQL = `
 	SELECT 'trigger', quote_ident(t.tgname), true, 'create it again for the new column (UPDATE OF, WHEN)'
 	FROM hit JOIN pg_trigger t ON hit.classid = 'pg_trigger'::regclass AND t.oid = hit.objid AND NOT t.tgname = ANY ($3)
 	     AND NOT t.tgfoid IN (SELECT oid FROM pg_proc WHERE pronamespace = to_regnamespace('tandem'))
+	UNION ALL
+	SELECT 'trigger', quote_ident(t.tgname), bool_or(s.sets), CASE WHEN bool_or(s.sets)
+	       THEN 'it sets the column past the wrappers, which would write the other one: drop it for the time of the migration, and let the programs set the value'
+	       ELSE 'it is told the column by name: create it again with the new one, after Switch' END
+	FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_language l ON l.oid = p.prolang CROSS JOIN unnest($4::text[]) old
+	CROSS JOIN LATERAL (SELECT position('\x00'::bytea || convert_to(old, getdatabaseencoding()) || '\x00' IN '\x00' || t.tgargs) AS place) named
+	CROSS JOIN LATERAL (SELECT t.tgtype & 3 = 3 AND t.tgtype & 20 <> 0 AND ( -- before each row of INSERT or UPDATE
+	       l.lanname = 'plpgsql' AND regexp_replace(p.prosrc, '--[^\n]*|/\*([^*]|\*+[^*/])*\*+/', ' ', 'g') ~* format(` + setsColumn + `, regexp_replace(old, '(\W)', '\\\1', 'g'))
+	       OR named.place = 1 AND p.proname IN ('tsvector_update_trigger', 'tsvector_update_trigger_column', 'moddatetime', 'autoinc', 'insert_username')) AS sets) s
+	WHERE t.tgrelid = $1 AND NOT t.tgisinternal AND NOT t.tgname = ANY ($3) AND p.pronamespace IS DISTINCT FROM to_regnamespace('tandem') AND (s.sets OR named.place > 0)
+	GROUP BY t.tgname
 	UNION ALL
 	SELECT 'generated column', quote_ident(a.attname), true, 'its expression names the old column: add one that names the new'
 	FROM hit JOIN pg_attrdef f ON hit.classid = 'pg_attrdef'::regclass AND f.oid = hit.objid
@@ -102,6 +117,11 @@ func Dependents(ctx context.Context, q sqlx.QueryerContext, t *Table, d pair.Def
 			var publications []Dependent
 			err = sqlx.SelectContext(ctx, q, &publications, publicationsSQL, t.OID, numbers)
 			out = append(out, publications...)
+		}
+		if err == nil && t.Partitioned {
+			var more []Dependent
+			more, err = partitionDependents(ctx, q, t, d, version)
+			out = append(out, more...)
 		}
 	}
 	if err != nil {

@@ -32,6 +32,22 @@ func TestDependents(t *testing.T) {
 		"guard": {`CREATE TRIGGER zz_tandem_full_name_insert BEFORE INSERT ON users FOR EACH ROW WHEN (NEW.user_name <> '') EXECUTE FUNCTION noop();
 			CREATE FUNCTION tandem.g() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.user_name := 1; RETURN NEW; END';
 			CREATE TRIGGER other BEFORE UPDATE ON users FOR EACH ROW WHEN (NEW.user_name <> '') EXECUTE FUNCTION tandem.g()`, nil},
+		"trigger that sets it": {`CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.age := 1; NEW.User_Name = now()::text; RETURN NEW; END';
+			CREATE TRIGGER t BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION touch()`, []string{`function touch()`, `!trigger t`}},
+		"trigger that sets it in a branch": {`CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN IF NEW.age > 1 THEN /* a * b */ -- c
+			NEW . "user_name" := 'x'; END IF; RETURN NEW; END$$; CREATE TRIGGER t BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION touch()`, []string{`function touch()`, `!trigger t`}},
+		"trigger that selects into it": {`CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN SELECT line INTO NEW.user_name FROM log; RETURN NEW; END$$;
+			CREATE TRIGGER t BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION touch()`, []string{`function touch()`, `!trigger t`}},
+		"trigger that reads it": {`CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN -- NEW.user_name := 'x';
+			/* NEW.user_name := 'x'; */ IF NEW.user_name = 'x' AND NEW.user_name IS NOT NULL THEN INSERT INTO log SELECT NEW.user_name; NEW.user_names = 1; END IF; RETURN NEW; END$$;
+			CREATE TRIGGER t BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION look()`, []string{`function look()`}},
+		"trigger too late to set it": {`CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.user_name := 1; RETURN NEW; END';
+			CREATE TRIGGER t AFTER UPDATE ON users FOR EACH ROW EXECUTE FUNCTION touch(); CREATE TRIGGER s BEFORE DELETE ON users FOR EACH ROW EXECUTE FUNCTION touch()`, []string{`function touch()`}},
+		"trigger told the name": {`ALTER TABLE users ADD words tsvector; CREATE TRIGGER t BEFORE UPDATE ON users FOR EACH ROW
+			EXECUTE FUNCTION tsvector_update_trigger('words', 'pg_catalog.english', 'user_name')`, []string{`trigger t`}},
+		"trigger told to set it": {`ALTER TABLE users DROP user_name; ALTER TABLE users ADD user_name tsvector, ADD words text; CREATE TRIGGER t BEFORE UPDATE ON users FOR EACH ROW
+			EXECUTE FUNCTION tsvector_update_trigger('user_name', 'pg_catalog.english', 'words')`, []string{`!trigger t`}},
+		"trigger told another name":     {`CREATE TRIGGER t BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION noop('user_names', 'a user_name')`, nil},
 		"generated column":              {`ALTER TABLE users ADD shout text GENERATED ALWAYS AS (upper(user_name)) STORED`, []string{`!generated column shout`}},
 		"exclusion constraint":          {`ALTER TABLE users ADD CONSTRAINT x EXCLUDE USING hash (user_name WITH =)`, []string{`!exclusion constraint x`}},
 		"foreign key that points at it": {`CREATE TABLE posts (author text CONSTRAINT f REFERENCES users (user_name))`, []string{`!foreign key f of posts`}},
@@ -84,6 +100,20 @@ func TestDependents(t *testing.T) {
 			}
 		})
 	}
+}
+
+// CREATE OR REPLACE is for views only.
+func TestRemedyOfAMaterializedView(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	db.MustExec(dependentSQL + `; CREATE MATERIALIZED VIEW m AS SELECT user_name FROM users; CREATE VIEW v AS SELECT user_name FROM users`)
+	table, err := catalog.Read(t.Context(), db, usersPair().Table)
+	require.NoError(t, err)
+	list, err := catalog.Dependents(t.Context(), db, table, usersPair())
+	require.NoError(t, err)
+	require.Len(t, list, 2)
+	require.Equal(t, "materialized view m: drop it, and create it so that it reads the new column (after Switch)", list[0].String())
+	require.Equal(t, "view v: make it read the new column (CREATE OR REPLACE VIEW, after Switch)", list[1].String())
 }
 
 // What names the partition key is told apart from what can be mended.

@@ -2,6 +2,8 @@ package catalog
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,14 +16,19 @@ import (
 
 // Describe writes down what the catalog says of a table, as sorted lines of text: columns, indexes, constraints, foreign keys that point at it, triggers,
 // policies, statistics objects, rules and views, publications, owned sequences, and for each of them its comment. What it leaves out is the
-// position of a column, OIDs, and numbers that PostgreSQL keeps for itself (row estimates, file nodes).
+// position of a column, OIDs, and numbers that PostgreSQL keeps for itself (row estimates, file nodes). A partition has lines of its own, and so has a view.
 //
 // The table's schema is left out of the lines, so that equal tables of two schemas have equal lines. Two tables are compared in one
 // database and by one session setting of search_path.
 func Describe(ctx context.Context, q sqlx.QueryerContext, name ident.Table) ([]string, error) {
-	t, err := Read(ctx, q, name)
+	t := Table{Table: name}
+	err := sqlx.GetContext(ctx, q, &t.OID, `SELECT c.oid::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2`,
+		name.Schema, name.Name)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ErrNoTable
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("describe %s: %w", t, pg.Cause(ctx, err))
 	}
 	var version int
 	if err := sqlx.GetContext(ctx, q, &version, `SELECT current_setting('server_version_num')::int`); err != nil {
@@ -72,7 +79,8 @@ var properties = []property{
 		SELECT concat_ws(' ', 'kind', relkind, 'persistence', relpersistence, 'owner ' || pg_get_userbyid(relowner), 'method ' || am.amname,
 		       'replica identity', relreplident, CASE WHEN relrowsecurity THEN 'row security' END,
 		       CASE WHEN relforcerowsecurity THEN 'forced' END, 'options ' || reloptions::text, 'partitioned by ' || pg_get_partkeydef(c.oid),
-		       'tablespace ' || ts.spcname, 'comment ' || quote_literal(obj_description(c.oid, 'pg_class')))
+		       (SELECT 'of ' || string_agg(inhparent::regclass::text, ', ' ORDER BY inhseqno) FROM pg_inherits WHERE inhrelid = c.oid),
+		       pg_get_expr(c.relpartbound, c.oid), 'tablespace ' || ts.spcname, 'comment ' || quote_literal(obj_description(c.oid, 'pg_class')))
 		FROM pg_class c LEFT JOIN pg_am am ON am.oid = relam LEFT JOIN pg_tablespace ts ON ts.oid = reltablespace WHERE c.oid = $1`},
 	{"grant", 0, `
 		SELECT x::text FROM pg_class c CROSS JOIN unnest(c.relacl) x WHERE c.oid = $1
@@ -96,6 +104,7 @@ var properties = []property{
 		       CASE WHEN NOT i.indimmediate THEN 'deferred' END, CASE WHEN NOT i.indisvalid THEN 'invalid' END,
 		       CASE WHEN NOT i.indisready THEN 'not ready' END, CASE WHEN i.indisclustered THEN 'clustered' END,
 		       CASE WHEN i.indisreplident THEN 'replica identity' END, 'tablespace ' || ts.spcname,
+		       (SELECT 'part of ' || inhparent::regclass::text FROM pg_inherits WHERE inhrelid = i.indexrelid),
 		       (SELECT 'statistics ' || string_agg(a.attnum || '=' || a.attstattarget, ',' ORDER BY a.attnum) FROM pg_attribute a
 		        WHERE a.attrelid = i.indexrelid AND a.attstattarget >= 0),
 		       'comment ' || quote_literal(obj_description(i.indexrelid, 'pg_class')))
@@ -105,7 +114,8 @@ var properties = []property{
 		SELECT concat_ws(' ', quote_ident(k.conname), k.contype, pg_get_constraintdef(k.oid), 'index ' || nullif(k.conindid, 0)::regclass::text,
 		       CASE WHEN NOT k.convalidated THEN 'not validated' END, CASE WHEN k.condeferrable THEN 'deferrable' END,
 		       CASE WHEN k.condeferred THEN 'deferred' END, CASE WHEN k.connoinherit THEN 'no inherit' END,
-		       CASE WHEN NOT k.conislocal THEN 'inherited' END, 'comment ' || quote_literal(obj_description(k.oid, 'pg_constraint')))
+		       CASE WHEN NOT k.conislocal THEN 'inherited' END, (SELECT 'part of ' || quote_ident(p.conname) FROM pg_constraint p WHERE p.oid = k.conparentid),
+		       'comment ' || quote_literal(obj_description(k.oid, 'pg_constraint')))
 		FROM pg_constraint k WHERE k.conrelid = $1`},
 	{"referenced by", 0, `
 		SELECT concat_ws(' ', k.conrelid::regclass, quote_ident(k.conname), pg_get_constraintdef(k.oid), 'index ' || k.conindid::regclass::text,

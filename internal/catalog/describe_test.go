@@ -113,6 +113,35 @@ func TestDescribeSeesEachDifference(t *testing.T) {
 	}
 }
 
+// A partition may have what its parent has not.
+func TestDescribeAPartition(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	db.MustExec(`CREATE TABLE p (id int, at date) PARTITION BY RANGE (at); CREATE INDEX i ON p (id);
+		CREATE TABLE p1 PARTITION OF p FOR VALUES FROM ('2020-01-01') TO ('2020-02-01'); CREATE VIEW v AS SELECT id FROM p1`)
+	lines := func() (all []string) {
+		for _, name := range []string{"p", "p1", "v"} {
+			more, err := catalog.Describe(t.Context(), db, ident.Table{Schema: "public", Name: name})
+			require.NoError(t, err)
+			all = append(all, more...)
+		}
+		return all
+	}
+	require.Contains(t, lines(), "column id integer storage p inherited")
+	for _, change := range []string{
+		`CREATE INDEX own ON p1 (at)`,
+		`ALTER TABLE p1 ADD CHECK (id > 0)`,
+		`ALTER VIEW v RENAME id TO number`,
+		`CREATE INDEX later ON ONLY p (at)`,
+		`ALTER INDEX later ATTACH PARTITION own`,
+		`ALTER TABLE p DETACH PARTITION p1`,
+	} {
+		before := lines()
+		db.MustExec(change)
+		require.NotEqual(t, before, lines(), change)
+	}
+}
+
 func TestDescribeNoTable(t *testing.T) {
 	t.Parallel()
 	_, err := catalog.Describe(t.Context(), pgtest.New(t), ident.Table{Schema: "public", Name: "users"})

@@ -83,9 +83,9 @@ func (m Mirror) Triggers() []MirrorTrigger {
 // Install returns the statements that put the mirror in force. They take SHARE ROW EXCLUSIVE on both tables.
 func (m Mirror) Install() []string {
 	functions := mirrorFunctions(m.Migration)
-	out := []string{function(functions[1], "", m.refusal())}
+	out := []string{function(functions[1], m.refusal())}
 	if !m.Closed {
-		out = append(out, function(functions[0], fmt.Sprintf("SET %s = %s", Setting, ident.Literal(m.Migration)), m.Body()))
+		out = append(out, function(functions[0], m.Body()))
 	}
 	for _, t := range m.Triggers() {
 		out = append(out, t.sql, "ALTER TABLE "+t.On.SQL()+" ENABLE ALWAYS TRIGGER "+ident.Quote(t.Name))
@@ -119,22 +119,26 @@ func (m Mirror) refusal() string {
 		ident.Literal("Write "+m.From.String()+", or read the phase again and retry."))
 }
 
-// Body is the text of the function that mirrors.
+// Body is the text of the function that mirrors. It sets Setting by a call, and back again: a SET of its own takes a superuser to create. What an error leaves set, the rollback
+// sets back.
 func (m Mirror) Body() string {
+	set := func(value string) string { return fmt.Sprintf("PERFORM set_config('%s', %s, true)", Setting, value) }
+	leave := set("coalesce(tandem_was, '')") + ";\n    RETURN NULL;\n"
 	var b strings.Builder
-	b.WriteString("BEGIN\n  IF TG_OP = 'TRUNCATE' THEN\n    TRUNCATE " + m.To.SQL() + ";\n    RETURN NULL;\n  END IF;\n")
+	fmt.Fprintf(&b, "DECLARE\n  tandem_was text := current_setting('%s', true);\nBEGIN\n  %s;\n", Setting, set(ident.Literal(m.Migration)))
+	b.WriteString("  IF TG_OP = 'TRUNCATE' THEN\n    TRUNCATE " + m.To.SQL() + ";\n    " + leave + "  END IF;\n")
 	fmt.Fprintf(&b, "  IF TG_OP = 'DELETE' OR TG_OP = 'UPDATE' AND ROW(%s)::record *<> ROW(%s)::record THEN\n    %s;\n", m.keysOf("OLD."), m.keysOf("NEW."), m.deleteSQL())
 	if m.Back == nil {
 		b.WriteString(m.deleteUnseen())
 	}
-	b.WriteString("  END IF;\n  IF TG_OP = 'DELETE' THEN\n    RETURN NULL;\n  END IF;\n")
+	b.WriteString("  END IF;\n  IF TG_OP = 'DELETE' THEN\n    " + leave + "  END IF;\n")
 	if m.Back == nil {
 		fmt.Fprintf(&b, "  %s\n    WHERE %s\n    ON CONFLICT (%s) DO UPDATE SET %s;\n", m.InsertSQL(), m.sameFrom("NEW."), ident.List("", m.ToKey), m.excluded())
 	} else {
 		fmt.Fprintf(&b, "  %s;\n  IF NOT FOUND THEN\n    %s\n      WHERE %s;\n  END IF;\n", m.updateSQL(), m.InsertSQL(), m.sameFrom("NEW."))
 		b.WriteString(m.refuseLossy())
 	}
-	b.WriteString("  RETURN NULL;\nEND ")
+	b.WriteString("    " + leave + "END ")
 	return b.String()
 }
 
@@ -241,11 +245,11 @@ func (m Map) Differs(from, to string) string {
 }
 
 // function writes a function as Spec.function does.
-func function(name, settings, text string) string {
+func function(name, text string) string {
 	tag := "$tandem$"
 	for n := 1; strings.Contains(text, tag); n++ {
 		tag = fmt.Sprintf("$tandem%d$", n)
 	}
-	return fmt.Sprintf("CREATE OR REPLACE FUNCTION tandem.%s() RETURNS trigger LANGUAGE plpgsql\nSECURITY DEFINER SET search_path = pg_catalog, pg_temp %s AS %s\n%s%s",
-		ident.Quote(name), settings, tag, text, tag)
+	return fmt.Sprintf("CREATE OR REPLACE FUNCTION tandem.%s() RETURNS trigger LANGUAGE plpgsql\nSECURITY DEFINER SET search_path = pg_catalog, pg_temp AS %s\n%s%s",
+		ident.Quote(name), tag, text, tag)
 }
