@@ -18,7 +18,7 @@ import (
 func (s *sampleSchema) migrate(t *testing.T, p expand.Any, list []expand.Dependent) {
 	t.Helper()
 	want := s.renamed(t, p)
-	w := &walker{T: t, ctx: t.Context(), dsn: pgtest.Copy(t, s.template), pair: p}
+	w := &walker{T: t, gates: quick, ctx: t.Context(), dsn: pgtest.Copy(t, s.template), pair: p}
 	w.db = pgtest.Open(t, w.dsn)
 	before := w.contents(p.Definition().Old[0])
 	again := w.dropTriggers(list)

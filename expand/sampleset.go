@@ -48,7 +48,7 @@ func (f *findings) readSet(ctx context.Context, tx *sqlx.Tx, t *catalog.Table, p
 	d, c := p.Definition(), p.Conversion()
 	columns := ident.QuoteAll("t.", d.Old)
 	if bySQL {
-		columns = append(columns, d.StoredSQL("t.")...)
+		columns = append(columns, d.AssignedSQL("t.")...)
 	}
 	rows, err := tx.QueryContext(ctx, fmt.Sprintf(`SELECT ARRAY[%s], ROW(%s)::text, %s FROM %s AS t ORDER BY %s LIMIT %d`, strings.Join(ident.QuoteAll("t.", d.Key), "::text, ")+"::text",
 		ident.List("t.", d.Old), strings.Join(columns, ", "), t.SQL(), ident.List("t.", d.Key), sampleRows))
@@ -82,7 +82,7 @@ func (f *findings) judgeSet(o *outcome, c Conversion, old, made any, bySQL bool)
 	}
 	same, err := unpanicked(func() (bool, error) { return c.Equal(old, made) })
 	if !same || err != nil {
-		return errors.Join(fmt.Errorf("Go makes %v, and SQL something else", shownAll(byGo)), err)
+		return errors.Join(fmt.Errorf("forward in Go makes %v, and in SQL something else", shownAll(byGo)), err)
 	}
 	if c.Backward == nil {
 		return nil

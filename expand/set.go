@@ -13,28 +13,28 @@ const maxColumns = 8
 
 // Set is a column set in a Cell: a part for each column, by the names under which sqlx finds them.
 type Set struct {
-	A Part `db:"a"`
-	B Part `db:"b"`
-	C Part `db:"c"`
-	D Part `db:"d"`
-	E Part `db:"e"`
-	F Part `db:"f"`
-	G Part `db:"g"`
-	H Part `db:"h"`
+	A piece `db:"a"`
+	B piece `db:"b"`
+	C piece `db:"c"`
+	D piece `db:"d"`
+	E piece `db:"e"`
+	F piece `db:"f"`
+	G piece `db:"g"`
+	H piece `db:"h"`
 }
 
-func (s *Set) part(i int) *Part {
-	return [maxColumns]*Part{&s.A, &s.B, &s.C, &s.D, &s.E, &s.F, &s.G, &s.H}[i]
+func (s *Set) part(i int) *piece {
+	return [maxColumns]*piece{&s.A, &s.B, &s.C, &s.D, &s.E, &s.F, &s.G, &s.H}[i]
 }
 
 // partName is the tag of a part.
 func partName(i int) string { return string(rune('a' + i)) }
 
-// Part is one column of a set in one row.
-type Part struct{ src any }
+// piece is one column of a set in one row.
+type piece struct{ src any }
 
 // Scan implements sql.Scanner.
-func (p *Part) Scan(src any) error {
+func (p *piece) Scan(src any) error {
 	if b, ok := src.([]byte); ok { // the driver's buffer
 		src = slices.Clone(b)
 	}
@@ -43,7 +43,7 @@ func (p *Part) Scan(src any) error {
 }
 
 // Value implements driver.Valuer.
-func (p Part) Value() (driver.Value, error) {
+func (p piece) Value() (driver.Value, error) {
 	v, err := driver.DefaultParameterConverter.ConvertValue(argument(p.src))
 	if b, ok := v.([]byte); ok && b == nil { // NULL: lib/pq's COPY would write ''
 		return nil, err
@@ -52,7 +52,7 @@ func (p Part) Value() (driver.Value, error) {
 }
 
 // shown is a part for a message: bytes as the text that PostgreSQL sends most types in.
-func (p Part) shown() any {
+func (p piece) shown() any {
 	if b, ok := p.src.([]byte); ok {
 		return string(b)
 	}

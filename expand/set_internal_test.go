@@ -32,7 +32,7 @@ func TestSetFields(t *testing.T) {
 	scan := func(src ...any) (mixed, error) {
 		var cell Cell[mixed]
 		for i, to := range c.destinations(nil, &cell) {
-			require.NoError(t, to.(sql.Scanner).Scan(src[i])) //nolint:errcheck // a Part
+			require.NoError(t, to.(sql.Scanner).Scan(src[i])) //nolint:errcheck // a piece
 		}
 		raw[0] = 7 // the driver's buffer is written over by the next row
 		return c.decode(cell)

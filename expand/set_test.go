@@ -272,7 +272,7 @@ func TestSetsInSQL(t *testing.T) {
 			copied := row(3, to("c"), nil)
 			st, err := tx.PrepareContext(ctx, `COPY people (id, `+n.Columns()+`, `+p.Columns()+`) FROM STDIN`)
 			require.NoError(t, err)
-			defer st.Close()
+			defer func() { _ = st.Close() }()
 			_, err = st.ExecContext(ctx, append(append([]any{copied.ID}, n.Values(copied.Name)...), p.Values(copied.Place)...)...)
 			require.NoError(t, err)
 			_, err = st.ExecContext(ctx)

@@ -192,7 +192,9 @@ func TestMirrorUnmarksItself(t *testing.T) {
 	var role string
 	require.NoError(t, db.Get(&role, `SELECT current_database() || '_owner'`))
 	db.MustExec(`CREATE ROLE ` + role)
-	t.Cleanup(func() { db.MustExec(`REASSIGN OWNED BY ` + role + ` TO CURRENT_USER; DROP OWNED BY ` + role + `; DROP ROLE ` + role) })
+	t.Cleanup(func() {
+		db.MustExec(`REASSIGN OWNED BY ` + role + ` TO CURRENT_USER; DROP OWNED BY ` + role + `; DROP ROLE ` + role)
+	})
 	db.MustExec(`GRANT ALL ON SCHEMA tandem, public TO ` + role + `; ALTER TABLE items OWNER TO ` + role + `; ALTER TABLE items_v2 OWNER TO ` + role + `; ALTER TABLE items_1 OWNER TO ` + role + `; ALTER TABLE items_2 OWNER TO ` + role + `; GRANT ALL ON people TO ` + role +
 		`; DROP FUNCTION tandem."mirror items_v2"(), tandem."only items_v2"() CASCADE`)
 	r, err := catalog.ReadReplacement(t.Context(), db, replacement(), phase.Start)

@@ -76,6 +76,18 @@ func (d Definition) StoredSQL(prefix string) []string {
 	return out
 }
 
+// AssignedSQL is StoredSQL but for what is too long: an assignment refuses it, and a cast would cut it.
+func (d Definition) AssignedSQL(prefix string) []string {
+	out, free := d.StoredSQL(prefix), d.ForwardSQL(prefix)
+	for i := range min(len(out), len(d.Types)) {
+		switch base := strings.ToLower(strings.Join(strings.Fields(unmodified(d.Types[i])), " ")); base {
+		case "varchar", "character varying", "bpchar", "varbit", "bit varying":
+			out[i] = free[i]
+		}
+	}
+	return out
+}
+
 // ForwardOf returns an expression for each new column in which other expressions stand for the old columns, in their order.
 func (d Definition) ForwardOf(old []string) []string {
 	d.Forward = slices.Clone(d.Forward)

@@ -66,6 +66,7 @@ func TestSet(t *testing.T) {
 	d.Types = []string{"numeric(5,2)", `varchar(3) COLLATE "C"`}
 	require.Equal(t, []string{"CAST(t.a AS numeric)", "CAST(t.b AS varchar)"}, d.ForwardSQL("t."))
 	require.Equal(t, []string{"CAST(t.a AS numeric(5,2))", `CAST(t.b AS varchar(3)) COLLATE "C"`}, d.StoredSQL("t."))
+	require.Equal(t, []string{"CAST(t.a AS numeric(5,2))", "CAST(t.b AS varchar)"}, d.AssignedSQL("t."))
 	d.NotNull = []string{"d"}
 	require.NoError(t, d.Check())
 	d.NotNull = []string{"b"}
