@@ -37,6 +37,22 @@ func (b *bed) reverse(ctx context.Context, o backfill.Options) (backfill.Result,
 	return backfill.Run(ctx, b.db, b.pair, o)
 }
 
+// Without a backward conversion there is no way back from Contract, and the migration is not left in the middle of one.
+func TestNoWayBack(t *testing.T) {
+	t.Parallel()
+	oneWay := expand.Convert(expand.Spec[string, string]{Table: "users", Old: "user_name", New: "full_name", Forward: func(s string) (string, error) { return "hash of " + s, nil }})
+	b := newBed(t, usersSQL(10), oneWay)
+	b.toContract()
+	err := switchover.Revert(b.ctx, b.db, b.pair.Name(), switchover.Switch, switchover.Options{})
+	require.ErrorIs(t, err, switchover.ErrStep)
+	require.ErrorContains(t, err, "no backward conversion")
+	require.Equal(t, 1, b.number(`SELECT count(*) FROM tandem.migration WHERE phase = 'Contract' AND guard = 'reject'`))
+	// one that a program without the declaration has taken back all the same
+	b.exec(`UPDATE tandem.migration SET phase = 'Switch', guard = 'reverse'`)
+	_, err = b.reverse(b.ctx, backfill.Options{})
+	require.ErrorIs(t, err, backfill.ErrDirection)
+}
+
 func TestReverse(t *testing.T) {
 	t.Parallel()
 	for name, p := range childPairs {

@@ -81,6 +81,8 @@ func (p *Pair[O, N]) declare(s SetSpec[O, N], to string, toKey []string) error {
 	d.Types = given(s.New, func(c Column) string { return c.Type })
 	d.Forward = given(s.New, func(c Column) string { return c.SQL })
 	d.Backward = given(s.Old, func(c Column) string { return c.SQL })
+	// in another table only the guard writes back, by SQL
+	d.OneWay = !d.HasBackward() && (s.Backward == nil || d.Moved())
 	if len(d.New) > 0 {
 		d.Stamp = pair.StampName(d.New[0])
 		p.name = d.Name()

@@ -174,7 +174,8 @@ func waitFor(ctx context.Context, db *sqlx.DB, migration string, to Phase, o Opt
 // Revert takes a migration back to the phase before. Start, Expand and Migrate are reached by a flip of the flag. From Contract
 // back to Switch it takes SHARE ROW EXCLUSIVE as the swap does, and makes every writer write both columns at once; old is whole
 // again after backfill.Run with Reverse and contract.Apply with Restore. After contract.Apply with Relax the flip to Migrate is open as ever, but below it only
-// after Restore, and before that no old binary should be started: it would miss old's default and NOT NULL. From Complete there is no way back. Errors: ErrStep, ErrUnknown.
+// after Restore, and before that no old binary should be started: it would miss old's default and NOT NULL. From Complete there is no way back, and none from
+// Contract for a pair without Backward. Errors: ErrStep, ErrUnknown.
 func Revert(ctx context.Context, db *sqlx.DB, migration string, to Phase, o Options) error {
 	o, locks, err := o.withDefaults()
 	if err != nil {
@@ -189,6 +190,8 @@ func Revert(ctx context.Context, db *sqlx.DB, migration string, to Phase, o Opti
 		return fmt.Errorf("revert %s: it is in %s, only %s precedes it, not %s: %w", migration, m.Phase, max(m.Phase-1, Start), to, ErrStep)
 	case m.Phase == Complete:
 		return fmt.Errorf("revert %s: old is dropped, there is no way back from Complete: %w", migration, ErrStep)
+	case m.Phase == Contract && m.Definition.OneWay:
+		return fmt.Errorf("revert %s: the pair has no backward conversion, so rows of Contract have no old value: there is no way back: %w", migration, ErrStep)
 	case m.Guard == guard.Reverse:
 		return fmt.Errorf("revert %s: rows of Contract wait for their old value: run backfill.Run with Reverse, then contract.Apply with Restore: %w", migration, ErrStep)
 	}

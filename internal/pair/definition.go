@@ -27,6 +27,7 @@ type Definition struct {
 	Forward  []string    `json:"forward,omitempty"`  // SQL for each new column, with {old} placeholders; absent: only Go can
 	Backward []string    `json:"backward,omitempty"` // SQL for each old column, with {new} placeholders; absent: only Go can
 	NotNull  []string    `json:"not_null,omitempty"` // of a set: the new columns that become NOT NULL in Contract; of one column old says so
+	OneWay   bool        `json:"one_way,omitempty"`  // nothing turns new into old, Go neither; no part of the fingerprint, as no program writes differently for it
 	To       ident.Table `json:"to,omitzero"`        // the table of new and stamp; absent: Table
 	ToKey    []string    `json:"to_key,omitempty"`   // the columns of To that hold Key; absent without To
 
@@ -111,6 +112,7 @@ func (d Definition) Columns() []string { return slices.Concat(d.Old, d.New, []st
 
 // Fingerprint tells two definitions of one name apart.
 func (d Definition) Fingerprint() string {
+	d.OneWay = false
 	text, err := json.Marshal(d)
 	if err != nil { // strings and slices of strings always marshal
 		panic(err)
