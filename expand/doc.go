@@ -82,9 +82,44 @@
 // and Upsert are given all of its columns, and Backward refuses a value whose halves would not come back (ErrLossy). A write around the library that knows one side, or
 // one column of it, is completed by the guard from what the row has; one that writes both sides so that they disagree is refused (TD002).
 //
-// A filter {last_name} is, as long as old is read, forward of old in SQL, which no index of old knows; a pair that only Go converts has no filter until Switch. Its
+// A filter {last_name} is, as long as old is read, forward of old in SQL, which no index of old knows, and which
+// a row that does not convert makes fail; a pair that only Go converts has no filter until Switch. Its
 // argument is the column's plain value in every phase. Of NOT NULL, default, indexes and constraints nobody can tell to which of the new columns they belong: see
 // Column.NotNull and PlanTwins; a default is yours to set in Contract.
+//
+// # Another table
+//
+// New may be in another table of the same database, whose rows belong to the rows of old's table one to one by key:
+//
+//	var Bio = expand.Move[string]("users", "bio", "profiles", "user_id") // users.bio becomes profiles.bio
+//
+//	type User struct {
+//		ID  int64  `db:"id" tandem:"default"`
+//		Bio string `db:"bio"` // for the repository of users, in all phases
+//	}
+//
+// Phases, gates and commands are the same; the migration is called profiles.bio. What differs:
+//
+//   - Up to Switch everybody writes users.bio alone, the wrappers too, and triggers write profiles.bio and profiles.bio_stamp in the same transaction. So
+//     ForwardSQL is a must. From Contract on the wrappers write users and profiles in one statement, and triggers refuse a write of users.bio.
+//   - From Apply on each new row of users gets a row of profiles when its transaction ends, unless it has one by then, and the backfill makes those of old rows.
+//     So the other columns of profiles must be able to be left out, and a foreign key from user_id to users must be ON DELETE CASCADE: Plan asks for both. Without one a deleted user leaves its row of profiles behind. Code
+//     that inserts both rows in one transaction need not change before Contract; who inserts a profile later, or from Contract on, does so by ON CONFLICT DO UPDATE.
+//     A row of profiles that is deleted while its user stays comes back with other columns at their defaults: up to Switch with the bio, from Contract on without.
+//   - An old binary cannot be told from a wrapper before Contract: the gate strays knows only those who write profiles.bio, which is carried to users.bio if there is
+//     BackwardSQL, else refused. So be sure yourself that no old binary runs when you go to Contract; one that does gets TD001. On the way back from Contract neither
+//     can be refused: start old binaries after contract.Apply with Restore, for until then they read values of yesterday.
+//   - The key of a row cannot change during the migration (TD002). Writers of users lock the row of users, then that of profiles. Who writes profiles.bio by hand,
+//     or deletes a row of profiles, does it the other way round, and may meet a writer of the same user in a deadlock, of which PostgreSQL ends one (40P01).
+//   - Reads join profiles, of which a clause sees nothing but {bio}: FOR UPDATE becomes FOR UPDATE OF users, and locks the row of users only: what it reads of
+//     profiles may be older than the lock, so read again after it. InsertMany inserts row by row from Contract on, in one transaction. Upsert cannot decide by {bio}.
+//     Do, In and Pin return ErrTwoTables.
+//   - ApplyTwins builds the indexes that are on users.bio alone. Others, checks and foreign keys are listed by the gate twins: make those that profiles needs by hand, then waive
+//     it. Comments and grants are not carried over, nor is NOT NULL, because a row of profiles may be made by whoever does not know the column; the default comes with the drop.
+//   - A row of users without a row of profiles, made around the wrappers after the drop, is read as NULL.
+//   - Undo leaves the rows of profiles that were made. Neither table may be partitioned or have FORCE ROW LEVEL SECURITY; the way back from Contract takes BackwardSQL.
+//
+// Apply takes SHARE ROW EXCLUSIVE on users and ACCESS EXCLUSIVE on profiles; all other steps lock both tables as they lock the one of other pairs, users first.
 //
 // # Replacing a table
 //
@@ -139,40 +174,6 @@
 // They go into joins, CTEs, ON CONFLICT and RETURNING alike. COPY and query builders, which take no named parameters, are given Names and Values; the
 // tests in sql_test.go and bulk_test.go show each form. Module examples/recipes has the pair with squirrel, with sqlc, and with pgx as the driver. An array of
 // Cells for unnest holds what lib/pq's arrays hold: no []byte.
-//
-// # Another table
-//
-// New may be in another table of the same database, whose rows belong to the rows of old's table one to one by key:
-//
-//	var Bio = expand.Move[string]("users", "bio", "profiles", "user_id") // users.bio becomes profiles.bio
-//
-//	type User struct {
-//		ID  int64  `db:"id" tandem:"default"`
-//		Bio string `db:"bio"` // for the repository of users, in all phases
-//	}
-//
-// Phases, gates and commands are the same; the migration is called profiles.bio. What differs:
-//
-//   - Up to Switch everybody writes users.bio alone, the wrappers too, and triggers write profiles.bio and profiles.bio_stamp in the same transaction. So
-//     ForwardSQL is a must. From Contract on the wrappers write users and profiles in one statement, and triggers refuse a write of users.bio.
-//   - From Apply on each new row of users gets a row of profiles when its transaction ends, unless it has one by then, and the backfill makes those of old rows.
-//     So the other columns of profiles must be able to be left out, and a foreign key from user_id to users must be ON DELETE CASCADE: Plan asks for both. Without one a deleted user leaves its row of profiles behind. Code
-//     that inserts both rows in one transaction need not change before Contract; who inserts a profile later, or from Contract on, does so by ON CONFLICT DO UPDATE.
-//     A row of profiles that is deleted while its user stays comes back with other columns at their defaults: up to Switch with the bio, from Contract on without.
-//   - An old binary cannot be told from a wrapper before Contract: the gate strays knows only those who write profiles.bio, which is carried to users.bio if there is
-//     BackwardSQL, else refused. So be sure yourself that no old binary runs when you go to Contract; one that does gets TD001. On the way back from Contract neither
-//     can be refused: start old binaries after contract.Apply with Restore, for until then they read values of yesterday.
-//   - The key of a row cannot change during the migration (TD002). Writers of users lock the row of users, then that of profiles. Who writes profiles.bio by hand,
-//     or deletes a row of profiles, does it the other way round, and may meet a writer of the same user in a deadlock, of which PostgreSQL ends one (40P01).
-//   - Reads join profiles, of which a clause sees nothing but {bio}: FOR UPDATE becomes FOR UPDATE OF users, and locks the row of users only: what it reads of
-//     profiles may be older than the lock, so read again after it. InsertMany inserts row by row from Contract on, in one transaction. Upsert cannot decide by {bio}.
-//     Do, In and Pin return ErrTwoTables.
-//   - ApplyTwins builds the indexes that are on users.bio alone. Others, checks and foreign keys are listed by the gate twins: make those that profiles needs by hand, then waive
-//     it. Comments and grants are not carried over, nor is NOT NULL, because a row of profiles may be made by whoever does not know the column; the default comes with the drop.
-//   - A row of users without a row of profiles, made around the wrappers after the drop, is read as NULL.
-//   - Undo leaves the rows of profiles that were made. Neither table may be partitioned or have FORCE ROW LEVEL SECURITY; the way back from Contract takes BackwardSQL.
-//
-// Apply takes SHARE ROW EXCLUSIVE on users and ACCESS EXCLUSIVE on profiles; all other steps lock both tables as they lock the one of other pairs, users first.
 //
 // # Names
 //
