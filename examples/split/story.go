@@ -163,11 +163,18 @@ func (o *operator) readNames(ctx context.Context) error {
 	return o.analyzeAndVerify(ctx, Places)
 }
 
-// readPlaces waives the gate that asks for an index, with a reason, which lands in tandem.event.
+// gatesOf waives the gate that asks what stands for the index on lat and lon, with a reason, which lands in tandem.event. It asks before every step that
+// takes something from old.
+func gatesOf(p expand.Any) switchover.Options {
+	o := gates
+	if p.Name() == Places.Name() {
+		o.Waive = map[string]string{"twins": "nobody looks for people by where they are any more"}
+	}
+	return o
+}
+
 func (o *operator) readPlaces(ctx context.Context) error {
-	waived := gates
-	waived.Waive = map[string]string{"twins": "nobody looks for people by where they are any more"}
-	if err := switchover.Advance(ctx, o.db, Places.Name(), switchover.Switch, waived); err != nil {
+	if err := switchover.Advance(ctx, o.db, Places.Name(), switchover.Switch, gatesOf(Places)); err != nil {
 		return err
 	}
 	return o.load.Still(func() error {
@@ -182,13 +189,13 @@ func (o *operator) readPlaces(ctx context.Context) error {
 
 // stopWriting takes from old what would stand in the way, and then the writes. From here on the guard refuses whoever knows old alone.
 func (o *operator) stopWriting(ctx context.Context, p expand.Any) error {
-	if err := contract.Apply(ctx, o.db, p, contract.Relax, contract.Options{Gates: gates}); err != nil {
+	if err := contract.Apply(ctx, o.db, p, contract.Relax, contract.Options{Gates: gatesOf(p)}); err != nil {
 		return err
 	}
 	if err := o.verify(ctx, p); err != nil {
 		return err
 	}
-	return switchover.Advance(ctx, o.db, p.Name(), switchover.Contract, gates)
+	return switchover.Advance(ctx, o.db, p.Name(), switchover.Contract, gatesOf(p))
 }
 
 // drop is the one step that cannot be taken back.
@@ -196,7 +203,7 @@ func (o *operator) drop(ctx context.Context, p expand.Any) error {
 	if err := contract.Apply(ctx, o.db, p, contract.Finish, contract.Options{}); err != nil {
 		return err
 	}
-	return contract.Apply(ctx, o.db, p, contract.Drop, contract.Options{Gates: gates})
+	return contract.Apply(ctx, o.db, p, contract.Drop, contract.Options{Gates: gatesOf(p)})
 }
 
 func (o *operator) stopWritingFullName(ctx context.Context) error { return o.stopWriting(ctx, Names) }
