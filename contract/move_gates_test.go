@@ -55,7 +55,9 @@ func TestMoveGates(t *testing.T) {
 		list, err := switchover.Gates(m.ctx, m.db, bio.Name(), to, switchover.Options{Quiet: switchover.None, Soak: switchover.None})
 		require.NoError(t, err)
 		for _, g := range list {
-			out = append(out, g.String())
+			if g.Name != "members" { // the member may not have said so yet
+				out = append(out, g.String())
+			}
 		}
 		return out
 	}
