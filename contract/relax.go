@@ -69,12 +69,11 @@ func (w *work) relaxColumn(ctx context.Context, s *expand.Step, r *state.Relaxed
 			r.Restore = append(r.Restore, notNull(w.d, name, constraint)...)
 		}
 		if c.Default != "" {
-			if r.Default != "" && w.d.IsSet() { // which it is only shown of
-				r.Default += ", "
+			if w.d.IsSet() && r.Default != "" { // of a set it is only shown
+				r.Default += ", " + c.Default
 			} else {
-				r.Default = ""
+				r.Default = c.Default
 			}
-			r.Default += c.Default
 			s.SQL = append(s.SQL, alter+" DROP DEFAULT")
 			r.Restore = append(r.Restore, ddl.Step{Name: "default of old", Lock: "ACCESS EXCLUSIVE", SQL: []string{alter + " SET DEFAULT " + c.Default}})
 		}
