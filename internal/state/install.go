@@ -23,8 +23,11 @@ var schema1 string
 //go:embed schema_2.sql
 var schema2 string
 
+//go:embed schema_3.sql
+var schema3 string
+
 // upgrades[i] brings version i to i+1.
-var upgrades = []string{schema1, schema2}
+var upgrades = []string{schema1, schema2, schema3}
 
 // Errors of Install and of the queries.
 var (
