@@ -46,7 +46,7 @@ func TestBadRows(t *testing.T) {
 
 	mended = true
 	res := b.run()
-	require.Equal(t, backfill.Result{Rows: 23, Resumed: true, Took: res.Took}, res)
+	require.Equal(t, backfill.Result{Rows: 23, Done: true, Took: res.Took}, res)
 	require.Equal(t, []string{}, b.texts(badKeys))
 	require.Zero(t, b.number(unstamped))
 }
@@ -110,7 +110,7 @@ func TestTooManyBadRows(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBed(t, usersSQL(250)+`; UPDATE users SET user_name = 'name 200 is too long'`, p)
-			_, err := backfill.Run(t.Context(), b.db, b.pair, backfill.Options{Window: 100, Stripes: 2, BadRows: 20})
+			_, err := backfill.Run(t.Context(), b.db, b.pair, backfill.Options{Batch: 50, Stripes: 1, Target: 10e9, BadRows: 20})
 			require.ErrorIs(t, err, backfill.ErrBadRows)
 			require.Equal(t, 21, b.number(`SELECT count(*) FROM tandem.bad_row`))
 		})

@@ -102,7 +102,7 @@ func (b *bed) texts(query string, args ...any) []string {
 // run is a Run in small windows that must succeed.
 func (b *bed) run() backfill.Result {
 	b.Helper()
-	res, err := backfill.Run(b.ctx, b.db, b.pair, backfill.Options{Window: 100, Stripes: 2})
+	res, err := backfill.Run(b.ctx, b.db, b.pair, backfill.Options{Batch: 50, Stripes: 1, Target: 10e9})
 	require.NoError(b, err)
 	return res
 }
@@ -121,7 +121,7 @@ func (b *bed) join() (*switchover.Member, *expand.Repository[user]) {
 // verified runs Verify and wants no difference.
 func (b *bed) verified(rows int) {
 	b.Helper()
-	report, err := backfill.Verify(b.ctx, b.db, b.pair, backfill.VerifyOptions{Window: 100})
+	report, err := backfill.Verify(b.ctx, b.db, b.pair, backfill.VerifyOptions{Batch: 100, Target: 10e9})
 	require.NoError(b, err)
 	require.Equal(b, backfill.Report{Rows: int64(rows)}, report)
 }

@@ -21,8 +21,9 @@ var (
 )
 
 func init() {
-	flag.IntVar(&benchOptions.Window, "window", 0, "rows a window in BenchmarkBackfill; 0: the default")
-	flag.IntVar(&benchOptions.Stripes, "stripes", 0, "stripes a window in BenchmarkBackfill; 0: the default")
+	flag.IntVar(&benchOptions.Workers, "workers", 0, "workers in BenchmarkBackfill; 0: the default")
+	flag.IntVar(&benchOptions.Stripes, "stripes", 0, "stripes a window in BenchmarkBackfill; 0: by measurement")
+	flag.DurationVar(&benchOptions.Target, "target", 0, "of a statement in BenchmarkBackfill; 0: the default")
 }
 
 // inKeyOrder are indexes whose order goes with the key's, as that of a time of creation does. PostgreSQL can delete the entries of dead rows from such

@@ -31,7 +31,7 @@ func child(dsn string) int {
 	}
 	db, err := sqlx.Open("postgres", dsn)
 	if err == nil {
-		_, err = backfill.Run(context.Background(), db, p, backfill.Options{Window: 100, Stripes: 2,
+		_, err = backfill.Run(context.Background(), db, p, backfill.Options{Batch: 50, Stripes: 1, Target: 10e9,
 			Progress: func(p backfill.Progress) { fmt.Println(p.Rows) }})
 	}
 	if err != nil {
@@ -67,18 +67,18 @@ func TestKilledProcess(t *testing.T) {
 			for range 2 { // the first window
 				require.True(t, lines.Scan())
 			}
-			b.eventually(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'child' AND wait_event_type = 'Lock' AND query LIKE 'UPDATE public.users%'`)
+			b.eventually(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'tandem backfill%' AND wait_event_type = 'Lock' AND query LIKE 'UPDATE public.users%'`)
 			require.NoError(t, cmd.Process.Kill())
 			require.Error(t, cmd.Wait())
 			release()
 
 			done := b.number(stamped)
 			require.Equal(t, 100, done)
-			require.Equal(t, done, b.number(`SELECT rows FROM tandem.backfill`), "rows and position are one commit")
+			require.Equal(t, done, b.number(`SELECT rows FROM tandem.range`), "rows and position are one commit")
 			require.Zero(t, b.number(`SELECT count(finished_at) FROM tandem.backfill`))
-			b.exec(`UPDATE tandem.backfill SET updated_at = updated_at - interval '11 s'`) // its lease is over
+			b.exec(`UPDATE tandem.range SET seen_at = seen_at - interval '11 s'`) // its lease is over
 			var first backfill.Progress
-			res, err := backfill.Run(t.Context(), b.db, p, backfill.Options{Window: 100, Stripes: 2, Progress: func(p backfill.Progress) {
+			res, err := backfill.Run(t.Context(), b.db, p, backfill.Options{Batch: 50, Stripes: 1, Target: 10e9, Progress: func(p backfill.Progress) {
 				if first.Rows == 0 {
 					first = p
 				}
@@ -99,7 +99,7 @@ func (b *bed) eventually(query string) {
 	require.Eventually(b, func() bool { return b.number(query) > 0 }, waitTime, pollTime, query)
 }
 
-// A second call goes on where the first was canceled, even with other windows and stripes.
+// A second call goes on where the first was canceled, even with other batches.
 func TestCanceledRunResumes(t *testing.T) {
 	t.Parallel()
 	for name, p := range childPairs {
@@ -108,11 +108,11 @@ func TestCanceledRunResumes(t *testing.T) {
 			b := newBed(t, usersSQL(1000), p)
 			b.exec(writtenOnceSQL)
 			var total int64
-			for calls, o := range []backfill.Options{{Window: 100, Stripes: 2}, {Window: 150, Stripes: 4}, {Window: 300, Stripes: 1}, {Window: 100, Stripes: 2, Pause: 1e9}} {
+			for calls, o := range []backfill.Options{{Batch: 50, Stripes: 1, Target: 10e9}, {Batch: 37, Stripes: 1, Target: 10e9}, {Batch: 100, Stripes: 1, Target: 10e9}, {Batch: 20, Target: 10e9}} {
 				ctx, cancel := context.WithCancel(t.Context())
 				statements := 0
 				o.Progress = func(backfill.Progress) {
-					if statements++; statements == calls+1 || o.Pause > 0 {
+					if statements++; statements == calls+1 {
 						cancel()
 					}
 				}
@@ -124,8 +124,8 @@ func TestCanceledRunResumes(t *testing.T) {
 				require.Equal(t, calls > 0, res.Resumed)
 				total += res.Rows
 				require.EqualValues(t, total, b.number(stamped))
-				require.EqualValues(t, total, b.number(`SELECT rows FROM tandem.backfill`))
-				require.Equal(t, []string{""}, b.texts(`SELECT owner FROM tandem.backfill`), "the next may begin at once")
+				require.EqualValues(t, total, b.number(`SELECT rows FROM tandem.range`))
+				require.Equal(t, []string{""}, b.texts(`SELECT owner FROM tandem.range`), "the next may begin at once")
 			}
 			res := b.run()
 			require.True(t, res.Resumed)
@@ -151,7 +151,7 @@ func TestResumeWithoutTheLastRows(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, usersSQL(500), fullName)
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err := backfill.Run(ctx, b.db, b.pair, backfill.Options{Window: 100, Stripes: 1, Progress: func(backfill.Progress) { cancel() }})
+	_, err := backfill.Run(ctx, b.db, b.pair, backfill.Options{Batch: 100, Stripes: 1, Target: 10e9, Progress: func(backfill.Progress) { cancel() }})
 	require.ErrorIs(t, err, context.Canceled)
 	b.exec(`DELETE FROM users WHERE id > 350`)
 	b.exec(`INSERT INTO users VALUES (900, 'later')`)

@@ -10,8 +10,6 @@ import (
 
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
-
-	"github.com/tandem-go/tandem/internal/state"
 )
 
 // batch are rows to be copied by their keys, column by column as unnest takes them.
@@ -59,13 +57,13 @@ func (b *batch) key(i int) []string {
 	return out
 }
 
-// copyInGo reads a stripe, converts it, and writes back what has not changed meanwhile, together with the position.
-func (r *runner) copyInGo(ctx context.Context, pos, next state.Position) (written int64, err error) {
-	b, err := r.task.readBatch(ctx, r.db, r.task.readSQL(pos.Low != nil, pos.Stripe, pos.Stripes), window(pos)...)
+// copyInGo reads rows, converts them, and writes back what has not changed meanwhile, together with the position.
+func (w *worker) copyInGo(ctx context.Context, s slice) (statement, error) {
+	b, err := w.task.readBatch(ctx, w.db, w.task.readSQL(s.where), s.args...)
 	if err != nil {
-		return 0, err
+		return statement{}, err
 	}
-	return r.commit(ctx, b, next)
+	return w.commit(ctx, b, s.next)
 }
 
 // readBatch reads rows as readSQL selects them, and converts them.

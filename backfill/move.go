@@ -10,16 +10,8 @@ import (
 	"github.com/tandem-go/tandem/internal/phase"
 )
 
-// A column that moves to another table is copied by inserts, which no stripe makes cheaper.
-const movedWindow = defaultWindow / defaultStripes
-
-// moved fills in what Options of a pair with two tables default to.
-func (o Options) moved() Options {
-	if o.Window == 0 && o.Stripes == 0 {
-		o.Window, o.Stripes = movedWindow, 1
-	}
-	return o
-}
+// inPlace says that the copy changes rows where they are: only then do blocks and stripes bring something.
+func (k *task) inPlace() bool { return !k.d.Moved() && k.mirror == nil && k.extra == "" }
 
 // insertSQL copies rows of Table to To. FOR SHARE makes the statement read a row again that somebody has changed since it began, and keeps writers away until its copy
 // is committed: without it the copy could be older than what the writer's trigger has brought to To, where there was no row to find.

@@ -27,14 +27,14 @@ func TestMoveKilledProcess(t *testing.T) {
 	for range 2 { // the first window
 		require.True(t, lines.Scan())
 	}
-	b.eventually(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'child' AND wait_event_type = 'Lock' AND query LIKE 'INSERT INTO public.profiles%'`)
+	b.eventually(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'tandem backfill%' AND wait_event_type = 'Lock' AND query LIKE 'INSERT INTO public.profiles%'`)
 	require.NoError(t, cmd.Process.Kill())
 	require.Error(t, cmd.Wait())
 	release()
 	require.Equal(t, 900, b.number(unmoved))
-	require.Equal(t, 100, b.number(`SELECT rows FROM tandem.backfill`))
-	b.exec(`UPDATE tandem.backfill SET updated_at = updated_at - interval '11 s'`) // its lease is over
-	res, err := backfill.Run(t.Context(), b.db, bio, backfill.Options{Window: 100, Stripes: 2})
+	require.Equal(t, 100, b.number(`SELECT rows FROM tandem.range`))
+	b.exec(`UPDATE tandem.range SET seen_at = seen_at - interval '11 s'`) // its lease is over
+	res, err := backfill.Run(t.Context(), b.db, bio, backfill.Options{Batch: 50, Stripes: 1, Target: 10e9})
 	require.NoError(t, err)
 	require.True(t, res.Resumed)
 	require.EqualValues(t, 900, res.Rows)

@@ -40,7 +40,7 @@ const (
 
 func TestMove(t *testing.T) {
 	t.Parallel()
-	for _, o := range []backfill.Options{{}, {Window: 100}, {Window: 100, Stripes: 1}} {
+	for _, o := range []backfill.Options{{}, {Stripes: 8}, {Batch: 100, Stripes: 1, Target: 10e9}} {
 		b := newBed(t, bioSQL(1000), bio)
 		res, err := backfill.Run(b.ctx, b.db, bio, o)
 		require.NoError(t, err)
@@ -151,7 +151,7 @@ func TestMoveWhileWriting(t *testing.T) {
 			}
 		})
 	}
-	_, err := backfill.Run(b.ctx, b.db, bio, backfill.Options{Window: 100, Stripes: 2, Progress: func(backfill.Progress) {
+	_, err := backfill.Run(b.ctx, b.db, bio, backfill.Options{Batch: 50, Stripes: 1, Target: 10e9, Progress: func(backfill.Progress) {
 		select {
 		case <-turns:
 		case <-time.After(time.Second): // a writer that has failed
@@ -202,7 +202,7 @@ func TestMoveReverse(t *testing.T) {
 	var res backfill.Result
 	go func() {
 		var err error
-		res, err = backfill.Run(b.ctx, b.db, bio, backfill.Options{Reverse: true, Window: 100})
+		res, err = backfill.Run(b.ctx, b.db, bio, backfill.Options{Reverse: true, Batch: 50, Target: 10e9})
 		done <- err
 	}()
 	b.eventually(`SELECT count(*) FROM pg_locks WHERE NOT granted`)

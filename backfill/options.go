@@ -11,31 +11,32 @@ import (
 
 // Errors that callers branch on.
 var (
-	ErrRunning   = state.ErrRunning // another runner is at work on this pass
-	ErrTaken     = state.ErrTaken   // another runner has taken over, because this one had not been heard of for 10 s
+	ErrTaken     = state.ErrTaken // another worker has taken over, because this one had not been heard of for 10 s
 	ErrPhase     = errors.New("not in this phase")
 	ErrLeft      = errors.New("rows keep coming without a stamp")
 	ErrBadRows   = errors.New("too many rows do not convert")
 	ErrDirection = errors.New("the pair cannot convert in this direction")
+	ErrCancelled = errors.New("cancelled")
 )
 
 // Options of Run. The zero value is complete.
 type Options struct {
 	Reverse  bool           // copy new back to old, after switchover.Revert from Contract; defaults to old to new
-	Window   int            // rows a window, 100 to 1,000,000; defaults to 40,000
-	Stripes  int            // transactions a window, a power of two up to 64; defaults to 8. 1: plain windows
+	Workers  int            // that copy at a time in this process, 1 to 32, each with one connection of the pool, with a conversion in Go two; defaults to 1
+	Target   time.Duration  // what a statement shall take, 1 ms to 10 s; defaults to 50 ms
+	Batch    int            // rows a statement at most, 10 to 50,000; defaults to 50,000
+	Stripes  int            // transactions a window of blocks, a power of two up to 64; 1: plain windows in the order of the key; defaults to what is measured
 	BadRows  int            // rows that one call sets aside before it stops with ErrBadRows; defaults to 10,000
-	Pause    time.Duration  // wait between statements, up to 5 s; defaults to none
-	Progress func(Progress) // called after each statement, from Run's goroutine; defaults to none
+	For      time.Duration  // how long this call works; then it returns with Result.Done false; defaults to until all is done
+	Progress func(Progress) // called after each statement, one call at a time; defaults to none
 }
 
-// The defaults make statements of 5,000 rows. By BenchmarkBackfill on PostgreSQL 15 16 stripes of 80,000 let the heap grow by 27 % instead of 35 %, and the window is
-// read twice as often.
 const (
-	defaultWindow  = 40_000
-	defaultStripes = 8
+	defaultTarget  = 50 * time.Millisecond
+	defaultBatch   = 50_000
 	defaultBadRows = 10_000
-	maxPause       = 5 * time.Second // half of lease, so that a pausing runner is not taken for dead
+	maxStripes     = 64
+	maxWorkers     = 32
 	lease          = 10 * time.Second
 	// A batch that waits for a row lock gives up before deadlock_timeout (1 s): it, not the application, lets go.
 	lockTimeout = 200 * time.Millisecond
@@ -45,11 +46,14 @@ const (
 var retry = pg.Backoff{Base: 100 * time.Millisecond, Max: 2 * time.Second, Attempts: 30}
 
 func (o Options) withDefaults() (Options, error) {
-	if o.Window == 0 {
-		o.Window = defaultWindow
+	if o.Workers == 0 {
+		o.Workers = 1
 	}
-	if o.Stripes == 0 {
-		o.Stripes = defaultStripes
+	if o.Target == 0 {
+		o.Target = defaultTarget
+	}
+	if o.Batch == 0 {
+		o.Batch = defaultBatch
 	}
 	if o.BadRows == 0 {
 		o.BadRows = defaultBadRows
@@ -57,12 +61,16 @@ func (o Options) withDefaults() (Options, error) {
 	switch {
 	case o.BadRows < 0:
 		return o, fmt.Errorf("options: %d bad rows: must be positive", o.BadRows)
-	case o.Window < 100 || o.Window > 1_000_000:
-		return o, fmt.Errorf("options: window of %d rows: must lie between 100 and 1,000,000", o.Window)
-	case o.Stripes < 1 || o.Stripes > 64 || o.Stripes&(o.Stripes-1) != 0:
-		return o, fmt.Errorf("options: %d stripes: must be a power of two up to 64", o.Stripes)
-	case o.Pause < 0 || o.Pause > maxPause:
-		return o, fmt.Errorf("options: pause %s: must lie between 0 and %s", o.Pause, maxPause)
+	case o.Workers < 1 || o.Workers > maxWorkers:
+		return o, fmt.Errorf("options: %d workers: must lie between 1 and %d", o.Workers, maxWorkers)
+	case o.Target < time.Millisecond || o.Target > 10*time.Second:
+		return o, fmt.Errorf("options: target %s: must lie between 1ms and 10s", o.Target)
+	case o.Batch < minBatch || o.Batch > defaultBatch:
+		return o, fmt.Errorf("options: batch of %d rows: must lie between %d and %d", o.Batch, minBatch, defaultBatch)
+	case o.Stripes < 0 || o.Stripes > maxStripes || o.Stripes&(o.Stripes-1) != 0:
+		return o, fmt.Errorf("options: %d stripes: must be a power of two up to %d", o.Stripes, maxStripes)
+	case o.For < 0:
+		return o, fmt.Errorf("options: for %s: must be positive", o.For)
 	}
 	if o.Progress == nil {
 		o.Progress = func(Progress) {}

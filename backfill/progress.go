@@ -1,6 +1,11 @@
 package backfill
 
-import "time"
+import (
+	"context"
+	"time"
+
+	"github.com/tandem-go/tandem/internal/state"
+)
 
 // Progress is how far a pass is.
 type Progress struct {
@@ -49,8 +54,58 @@ func (m *meter) at(rows int64) Progress {
 	return p
 }
 
-func (m *meter) done(rows int64) Progress {
-	p := m.at(rows)
-	p.Total, p.Left, p.Done = rows, 0, true
-	return p
+// progress adds up the ranges of a round, those of other processes too.
+type progress struct {
+	meter  *meter
+	total  int64
+	later  bool // a later round goes over rows that were passed before
+	shares map[int]state.Share
+	read   time.Time
+}
+
+// freshness is how old the shares of others may be.
+const freshness = time.Second
+
+func (r *runner) newProgress(ctx context.Context, p state.Pass) (*progress, error) {
+	g := &progress{total: p.Total, later: p.Round > 0}
+	if err := g.refresh(ctx, r); err != nil {
+		return nil, err
+	}
+	g.meter = newMeter(g.rows(), p.Total)
+	return g, nil
+}
+
+// refresh reads what others have done meanwhile.
+func (g *progress) refresh(ctx context.Context, r *runner) error {
+	if time.Since(g.read) < freshness {
+		return nil
+	}
+	list, err := state.Shares(ctx, r.db, r.task.d.Name(), r.kind)
+	if err != nil {
+		return err
+	}
+	g.shares, g.read = make(map[int]state.Share, len(list)), time.Now()
+	for _, s := range list {
+		g.shares[s.ID] = s
+	}
+	return nil
+}
+
+func (g *progress) rows() int64 {
+	if g.later {
+		return g.total
+	}
+	var done, all float64
+	for _, s := range g.shares {
+		done, all = done+s.Weight*s.Share, all+s.Weight
+	}
+	return int64(float64(g.total) * done / max(all, 1))
+}
+
+// at is the progress when a range has come so far.
+func (g *progress) at(id int, share float64) Progress {
+	s := g.shares[id]
+	s.Share = share
+	g.shares[id] = s
+	return g.meter.at(min(g.rows(), g.total))
 }

@@ -16,16 +16,16 @@ func TestProgress(t *testing.T) {
 			b := newBed(t, usersSQL(950), p)
 			var seen []backfill.Progress
 			note := func(p backfill.Progress) { seen = append(seen, p) }
-			_, err := backfill.Run(t.Context(), b.db, p, backfill.Options{Window: 100, Stripes: 4, Progress: note})
+			_, err := backfill.Run(t.Context(), b.db, p, backfill.Options{Batch: 25, Stripes: 1, Target: 10e9, Progress: note})
 			require.NoError(t, err)
-			require.Len(t, seen, 41)
+			require.Len(t, seen, 39)
 			b.plausible(seen, 950)
 			require.EqualValues(t, 25, seen[0].Rows)
 			require.EqualValues(t, 475, seen[18].Rows)
 			require.InDelta(t, 0.5, seen[18].Fraction(), 0.001)
 
 			seen = nil
-			_, err = backfill.Verify(t.Context(), b.db, p, backfill.VerifyOptions{Window: 100, Progress: note})
+			_, err = backfill.Verify(t.Context(), b.db, p, backfill.VerifyOptions{Batch: 100, Target: 10e9, Progress: note})
 			require.NoError(t, err)
 			require.Len(t, seen, 11)
 			b.plausible(seen, 950)
@@ -59,7 +59,7 @@ func TestProgressOfAGrowingTable(t *testing.T) {
 	b := newBed(t, usersSQL(400), fullName)
 	id := 400
 	var last backfill.Progress
-	_, err := backfill.Run(t.Context(), b.db, b.pair, backfill.Options{Window: 100, Stripes: 1, Progress: func(p backfill.Progress) {
+	_, err := backfill.Run(t.Context(), b.db, b.pair, backfill.Options{Batch: 100, Stripes: 1, Target: 10e9, Progress: func(p backfill.Progress) {
 		require.LessOrEqual(t, p.Rows, p.Total)
 		for range 3 {
 			id++

@@ -83,7 +83,7 @@ func TestWritersWhileRunning(t *testing.T) {
 					return err
 				})
 			})
-			_, err := backfill.Run(t.Context(), b.db, p, backfill.Options{Window: 100, Stripes: 4, Progress: func(backfill.Progress) { <-turns; <-turns }})
+			_, err := backfill.Run(t.Context(), b.db, p, backfill.Options{Batch: 25, Stripes: 1, Target: 10e9, Progress: func(backfill.Progress) { <-turns; <-turns }})
 			stop()
 			wg.Wait()
 			require.NoError(t, err)

@@ -24,25 +24,25 @@ func refused(err error) bool {
 	return errors.As(err, &errTooLarge{})
 }
 
-// halve copies a stripe of which the server refused some row: part by part, each in a transaction of its own, until the refused rows stand alone and are set aside.
+// halve copies a slice of which the server refused some row: part by part, each in a transaction of its own, until the refused rows stand alone and are set aside.
 // What is copied has a stamp, so a crash on the way repeats nothing.
-func (r *runner) halve(ctx context.Context, pos, next state.Position) error {
+func (w *worker) halve(ctx context.Context, s slice) error {
 	var b *batch
-	err := r.retry(ctx, func(ctx context.Context) (err error) {
-		b, err = r.task.readBatch(ctx, r.db, r.task.readSQL(pos.Low != nil, pos.Stripe, pos.Stripes), window(pos)...)
+	err := w.retry(ctx, func(ctx context.Context) (err error) {
+		b, err = w.task.readBatch(ctx, w.db, w.task.readSQL(s.where), s.args...)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if err := r.divide(ctx, pos, b); err != nil {
+	if err := w.divide(ctx, b); err != nil {
 		return err
 	}
-	return r.part(ctx, next, &batch{})
+	return w.part(ctx, &batch{}, s.next)
 }
 
-func (r *runner) divide(ctx context.Context, pos state.Position, b *batch) error {
-	err := r.part(ctx, pos, b)
+func (w *worker) divide(ctx context.Context, b *batch) error {
+	err := w.part(ctx, b, w.saved)
 	if !refused(err) {
 		return err
 	}
@@ -50,27 +50,25 @@ func (r *runner) divide(ctx context.Context, pos state.Position, b *batch) error
 	case n == 0:
 		return err
 	case n > 1:
-		if err := r.divide(ctx, pos, b.slice(0, n/2)); err != nil {
+		if err := w.divide(ctx, b.slice(0, n/2)); err != nil {
 			return err
 		}
-		return r.divide(ctx, pos, b.slice(n/2, n))
+		return w.divide(ctx, b.slice(n/2, n))
 	}
-	return r.part(ctx, pos, &batch{bad: append(b.bad, badRow{b.key(0), err})})
+	return w.part(ctx, &batch{bad: append(b.bad, badRow{b.key(0), err})}, w.saved)
 }
 
 // part copies some rows and saves the position with them.
-func (r *runner) part(ctx context.Context, pos state.Position, b *batch) error {
-	var written int64
-	err := r.retry(ctx, func(ctx context.Context) (err error) {
-		written, err = r.commit(ctx, b, pos)
+func (w *worker) part(ctx context.Context, b *batch, next state.Range) error {
+	var done statement
+	err := w.retry(ctx, func(ctx context.Context) (err error) {
+		done, err = w.commit(ctx, b, next)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	r.claim.Moved(pos, r.claim.Rows+written)
-	r.res.Rows += written
-	return r.checkBad()
+	return w.note(ctx, done)
 }
 
 // checkBad stops a run that sets aside one row after the other: its conversion or a trigger is wrong, not the rows.
@@ -82,18 +80,19 @@ func (r *runner) checkBad() error {
 }
 
 // commit writes a batch and the position behind it.
-func (r *runner) commit(ctx context.Context, b *batch, next state.Position) (written int64, err error) {
-	err = pg.InTx(ctx, r.db, pg.Settings{LockTimeout: lockTimeout, AsyncCommit: true}, func(ctx context.Context, tx *sqlx.Tx) error {
-		if err := r.task.announce(ctx, tx); err != nil {
+func (w *worker) commit(ctx context.Context, b *batch, next state.Range) (done statement, err error) {
+	err = w.inTx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+		written, err := w.task.writeBack(ctx, tx, b)
+		if err != nil {
 			return err
 		}
-		if written, err = r.task.writeBack(ctx, tx, b); err != nil {
-			return err
-		}
-		return r.claim.Save(ctx, tx, next, r.claim.Rows+written)
+		done, err = w.save(ctx, tx, next, written, 0)
+		return err
 	})
 	if err == nil {
-		r.bad += len(b.bad)
+		w.mu.Lock()
+		w.bad += len(b.bad)
+		w.mu.Unlock()
 	}
-	return written, err
+	return done, err
 }

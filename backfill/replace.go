@@ -27,14 +27,12 @@ func newReplaceRunner(ctx context.Context, db *sqlx.DB, d expand.Definition, m *
 		return nil, err
 	}
 	mirror := r.Mirror(m.Phase).Map
-	// Rows go to a new place, so that stripes, which are for rows that stay on their page, would only scatter them. Sweep, which has nothing to do here, has no options.
-	o.Window, o.Stripes = max(o.Window/max(o.Stripes, 1), 1), 1
-	return &runner{db: db, o: o, task: newReplaceTask(r, &mirror)}, nil
+	return runnerOf(db, o, newReplaceTask(r, &mirror)), nil
 }
 
 // newReplaceTask copies the rows that are not there yet.
 func newReplaceTask(r *catalog.Replacement, mirror *guard.Map) *task {
-	k := &task{d: r.Definition, kind: "copy", mirror: mirror, exprs: mirror.On, types: typesOf(r.Old, r.Definition.Key)}
+	k := &task{d: r.Definition, table: r.Definition.Table.SQL(), kind: "copy", mirror: mirror, exprs: mirror.On, types: typesOf(r.Old, r.Definition.Key)}
 	k.todo = "NOT EXISTS (SELECT FROM " + mirror.To.SQL() + " AS i WHERE " + mirror.SameTo("i.", "t.") + ")"
 	return k
 }
@@ -42,7 +40,7 @@ func newReplaceTask(r *catalog.Replacement, mirror *guard.Map) *task {
 // newExtraTask goes over the new table and looks for rows that are of no row of the old one.
 func newExtraTask(r *catalog.Replacement, mirror *guard.Map) *task {
 	d := expand.Definition{Table: mirror.To, Key: mirror.ToKey}
-	return &task{d: d, kind: "verify", exprs: mirror.On, types: typesOf(r.New, d.Key),
+	return &task{d: d, table: d.Table.SQL(), kind: "verify", exprs: mirror.On, types: typesOf(r.New, d.Key),
 		extra: "NOT EXISTS (SELECT FROM " + mirror.From.SQL() + " AS o WHERE " + mirror.SameTo("t.", "o.") + ")"}
 }
 
@@ -66,21 +64,4 @@ func (k *task) announce(ctx context.Context, tx *sqlx.Tx) error {
 	}
 	_, err := tx.ExecContext(ctx, `SELECT set_config($1, $2, true)`, guard.Setting, k.d.Name())
 	return err
-}
-
-// extras is the second half of Verify of a replaced table: rows of the new table without one in the old.
-func (v *verifier) extras(ctx context.Context) error {
-	k := v.task
-	r, err := catalog.ReadReplacement(ctx, v.db, k.d, phase.Switch)
-	if err != nil {
-		return err
-	}
-	second := *v.runner
-	second.task = newExtraTask(r, k.mirror)
-	w := &verifier{runner: &second, report: v.report, detail: "a row of " + k.mirror.To.String() + " without one in " + k.mirror.From.String()}
-	pos := state.Position{Copied: v.claim.Position.Copied}
-	if pos.End, err = w.key(ctx, w.task.lastKeySQL()); err != nil {
-		return fmt.Errorf("last key of %s: %w", k.mirror.To, err)
-	}
-	return w.windows(ctx, pos)
 }

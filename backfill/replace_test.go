@@ -36,7 +36,7 @@ func TestCopyTable(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, thingsSQL(1000), things)
 	ctx, stop := context.WithCancel(t.Context())
-	_, err := backfill.Run(ctx, b.db, things, backfill.Options{Window: 100, Stripes: 2, Progress: func(p backfill.Progress) {
+	_, err := backfill.Run(ctx, b.db, things, backfill.Options{Batch: 50, Stripes: 1, Target: 10e9, Progress: func(p backfill.Progress) {
 		if p.Rows >= 500 {
 			stop()
 		}
@@ -154,7 +154,7 @@ func TestWritersWhileCopying(t *testing.T) {
 			}
 		})
 	}
-	_, err := backfill.Run(t.Context(), b.db, things, backfill.Options{Window: 100, Stripes: 4, Progress: func(backfill.Progress) {
+	_, err := backfill.Run(t.Context(), b.db, things, backfill.Options{Batch: 25, Stripes: 1, Target: 10e9, Progress: func(backfill.Progress) {
 		for range 8 {
 			<-turns
 		}
@@ -197,7 +197,7 @@ func TestVerifyTable(t *testing.T) {
 	b.exec(`BEGIN; SELECT set_config('tandem.mirror', 'things_v2', true);
 		DELETE FROM things_v2 WHERE id = 10; UPDATE things_v2 SET name = NULL WHERE id = 20; UPDATE things_v2 SET name = name || ' ' WHERE id = 21;
 		INSERT INTO things_v2 (day, id) VALUES (0, -1); UPDATE things_v2 SET day = 8 WHERE id = 30; COMMIT`)
-	report, err := backfill.Verify(t.Context(), b.db, things, backfill.VerifyOptions{Window: 100})
+	report, err := backfill.Verify(t.Context(), b.db, things, backfill.VerifyOptions{Batch: 100, Target: 10e9})
 	require.NoError(t, err)
 	require.Equal(t, backfill.Report{Rows: 300, Differences: 6, Keys: [][]string{{"10"}, {"20"}, {"21"}, {"30"}, {"0", "-1"}, {"8", "30"}}}, report)
 	require.Equal(t, []string{"a row of things_v2 without one in things", "found by verify"}, b.texts(`SELECT DISTINCT detail FROM tandem.mismatch ORDER BY 1`))

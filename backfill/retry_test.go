@@ -23,12 +23,12 @@ func TestRetryBehindARowLock(t *testing.T) {
 			runner := pgtest.Open(t, b.dsn+" application_name=runner")
 			done := make(chan error, 1)
 			go func() {
-				_, err := backfill.Run(t.Context(), runner, p, backfill.Options{Window: 100, Stripes: 1})
+				_, err := backfill.Run(t.Context(), runner, p, backfill.Options{Batch: 100, Stripes: 1, Target: 10e9})
 				done <- err
 			}()
 			waiting := map[string]bool{} // begins of transactions that were seen waiting
 			require.Eventually(t, func() bool {
-				for _, begin := range b.texts(`SELECT xact_start FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'runner' AND wait_event_type = 'Lock'`) {
+				for _, begin := range b.texts(`SELECT xact_start FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'tandem backfill%' AND wait_event_type = 'Lock'`) {
 					waiting[begin] = true
 				}
 				return len(waiting) > 1
@@ -59,11 +59,11 @@ func TestConnectionsCut(t *testing.T) {
 			cutAll := func(backfill.Progress) {
 				cut += b.number(`SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'runner'`)
 			}
-			res, err := backfill.Run(t.Context(), runner, p, backfill.Options{Window: 100, Stripes: 2, Progress: cutAll})
+			res, err := backfill.Run(t.Context(), runner, p, backfill.Options{Batch: 50, Stripes: 1, Target: 10e9, Progress: cutAll})
 			require.NoError(t, err)
 			require.EqualValues(t, 300, res.Rows)
 			require.GreaterOrEqual(t, cut, 6)
-			_, err = backfill.Verify(t.Context(), runner, p, backfill.VerifyOptions{Window: 100, Progress: cutAll})
+			_, err = backfill.Verify(t.Context(), runner, p, backfill.VerifyOptions{Batch: 100, Target: 10e9, Progress: cutAll})
 			require.NoError(t, err)
 			b.verified(300)
 		})
@@ -91,7 +91,7 @@ func TestStatementFailsOnce(t *testing.T) {
 				b.exec(fmt.Sprintf(`CREATE SEQUENCE n; CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
 					IF nextval('public.n') = 160 THEN %s; END IF; RETURN NEW; END$$;
 					CREATE TRIGGER fail BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION fail()`, c.body))
-				res, err := backfill.Run(t.Context(), b.db, p, backfill.Options{Window: 100, Stripes: 1})
+				res, err := backfill.Run(t.Context(), b.db, p, backfill.Options{Batch: 100, Stripes: 1, Target: 10e9})
 				if c.fatal {
 					require.ErrorContains(t, err, "backfill users.full_name: after key [")
 					require.EqualValues(t, 100, res.Rows, "what was done is told")
@@ -115,11 +115,11 @@ func TestCommitFails(t *testing.T) {
 			b := newBed(t, usersSQL(300), p)
 			b.exec(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'not row 150' USING ERRCODE = '55000'; END$$;
 				CREATE CONSTRAINT TRIGGER fail AFTER UPDATE ON users DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.id = 150) EXECUTE FUNCTION fail()`)
-			res, err := backfill.Run(t.Context(), b.db, p, backfill.Options{Window: 100, Stripes: 1})
+			res, err := backfill.Run(t.Context(), b.db, p, backfill.Options{Batch: 100, Stripes: 1, Target: 10e9})
 			require.ErrorContains(t, err, "not row 150")
 			require.EqualValues(t, 100, res.Rows)
 			require.Equal(t, 100, b.number(stamped))
-			require.Equal(t, []string{"100 100"}, b.texts(`SELECT rows || ' ' || (position->'high'->>0) FROM tandem.backfill`))
+			require.Equal(t, []string{"100 100"}, b.texts(`SELECT rows || ' ' || (position->'low'->>0) FROM tandem.range`))
 			b.exec(`DROP TRIGGER fail ON users`)
 			require.EqualValues(t, 200, b.run().Rows)
 			b.verified(300)

@@ -33,7 +33,7 @@ func (b *bed) revert() {
 
 // reverse is Run on the way back, in small windows.
 func (b *bed) reverse(ctx context.Context, o backfill.Options) (backfill.Result, error) {
-	o.Reverse, o.Window, o.Stripes = true, 100, 2
+	o.Reverse, o.Batch, o.Stripes, o.Target = true, 50, 1, 10e9
 	return backfill.Run(ctx, b.db, b.pair, o)
 }
 
@@ -80,7 +80,7 @@ func TestReverse(t *testing.T) {
 			require.ErrorIs(t, err, contract.ErrUnreversed)
 			res, err = b.reverse(t.Context(), backfill.Options{})
 			require.NoError(t, err)
-			require.EqualValues(t, 248, res.Rows)
+			require.EqualValues(t, 249, res.Rows)
 			require.True(t, res.Resumed)
 			want := map[string]string{"sql": "full_name", "go": "lower(full_name)"}[name]
 			require.Zero(t, b.number(`SELECT count(*) FROM users WHERE id NOT IN (1, 299) AND user_name IS DISTINCT FROM `+want))

@@ -2,9 +2,8 @@ package backfill
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -21,19 +20,20 @@ import (
 type Result struct {
 	Rows    int64         // written by this call
 	BadRows int64         // rows in tandem.bad_row now: their value does not convert
-	Resumed bool          // an earlier run had begun
+	Resumed bool          // it was under way: an earlier run had begun, or another process is at work too
+	Done    bool          // every row is done; else Options.For was over
 	Took    time.Duration // by this call
 }
 
-// maxPasses bounds how often Run begins again because rows without a stamp turned up behind it: a stray that changed a key, a restore. More than that means
+// maxRounds bounds how often Run begins again because rows without a stamp turned up behind it: a stray that changed a key, a restore. More than that means
 // that the guard is not doing its work.
-const maxPasses = 5
+const maxRounds = 5
 
 // Run copies the rows of a pair, from where the last run stopped. It returns when every row has a stamp, besides bad ones and those that wait
-// in tandem.dirty for Sweep, when ctx ends, or at an error that retrying does not mend; called again it goes on. If there is nothing to do it reads the table once and returns.
+// in tandem.dirty for Sweep, when ctx ends, when Options.For is over, or at an error that retrying does not mend; called again it goes on. If there is nothing to do it reads the table once and returns.
+// Any number of processes may call it at once: they share the work.
 //
-// Forward it runs in Migrate, Switch or Contract; with Reverse on the way back from Contract; else ErrPhase. ErrRunning when another process is
-// at work, ErrTaken when one has taken over. A row whose value does not convert goes to tandem.bad_row and the rest goes on.
+// Forward it runs in Migrate, Switch or Contract; with Reverse on the way back from Contract; else ErrPhase. A row whose value does not convert goes to tandem.bad_row and the rest goes on.
 //
 // Locks: ROW EXCLUSIVE on the table, and the rows of one statement for as long as it takes.
 func Run(ctx context.Context, db *sqlx.DB, p expand.Any, o Options) (Result, error) {
@@ -47,9 +47,6 @@ func Run(ctx context.Context, db *sqlx.DB, p expand.Any, o Options) (Result, err
 }
 
 func run(ctx context.Context, db *sqlx.DB, p expand.Any, o Options) (Result, error) {
-	if p.Definition().Moved() {
-		o = o.moved()
-	}
 	o, err := o.withDefaults()
 	if err != nil {
 		return Result{}, err
@@ -58,26 +55,24 @@ func run(ctx context.Context, db *sqlx.DB, p expand.Any, o Options) (Result, err
 	if err != nil {
 		return Result{}, err
 	}
-	if r.claim, err = state.Take(ctx, db, p.Name(), r.task.kind, lease); err != nil {
-		return Result{}, err
-	}
-	r.res.Resumed = r.claim.Resumed
-	err = r.passes(ctx)
-	if !errors.Is(err, ErrTaken) {
-		err = errors.Join(err, r.claim.Release(ctx, db))
-	}
+	err = r.rounds(ctx)
 	return r.res, err
 }
 
-// runner is one call of Run.
+// runner is one call of Run. Its workers share it.
 type runner struct {
-	db    *sqlx.DB
-	o     Options
-	task  *task
-	claim *state.Claim
-	meter *meter
-	bad   int // rows set aside by this call
-	res   Result
+	db      *sqlx.DB
+	o       Options
+	task    *task
+	other   *task     // of a relation with rows of another kind, for verify; else nil
+	kind    string    // of the pass: copy, reverse, verify
+	until   time.Time // Options.For is over; zero: never
+	hinders string    // an index that makes heap-only updates impossible
+
+	mu       sync.Mutex // of what follows
+	bad      int        // rows set aside by this call
+	res      Result
+	progress *progress
 }
 
 // newRunner reads what the pass needs and checks that the phase allows it.
@@ -119,195 +114,146 @@ func newRunner(ctx context.Context, db *sqlx.DB, p expand.Any, o Options) (*runn
 	if err != nil {
 		return nil, err
 	}
-	return &runner{db: db, o: o, task: k}, nil
+	r := runnerOf(db, o, k)
+	r.hinders, err = catalog.HeapOnly(ctx, db, k.d.Table, append([]string{k.d.Stamp}, k.target...))
+	return r, err
 }
 
-// passes goes over the table until no row is left to do.
-func (r *runner) passes(ctx context.Context) error {
-	for i := range maxPasses {
-		left, err := r.left(ctx, i == 0 && r.claim.Position.End == nil)
-		if err != nil {
+func runnerOf(db *sqlx.DB, o Options, k *task) *runner {
+	r := &runner{db: db, o: o, task: k, kind: k.kind}
+	if o.For > 0 {
+		r.until = time.Now().Add(o.For)
+	}
+	return r
+}
+
+// over tells whether Options.For is over.
+func (r *runner) over() bool { return !r.until.IsZero() && time.Now().After(r.until) }
+
+// rounds goes over the table until no row is left to do.
+func (r *runner) rounds(ctx context.Context) error {
+	var begun int64 // the pass that this call works on
+	for {
+		p, err := state.LoadPass(ctx, r.db, r.task.d.Name(), r.kind)
+		switch {
+		case err != nil:
 			return err
-		}
-		if !left {
-			return r.finish(ctx)
-		}
-		if r.claim.Position.End == nil {
-			if err := r.begin(ctx); err != nil {
+		case p.Control.Cancelled:
+			return fmt.Errorf("%w by %s: backfill.Resume lets it go on", ErrCancelled, p.Control.By)
+		case !p.UnderWay && begun != 0 && p.FinishedAt == nil:
+			return fmt.Errorf("the pass was forgotten while it ran: %w", ErrTaken)
+		case !p.UnderWay && begun != 0: // another process has done the last of it
+			r.res.Done = true
+			return r.countBad(ctx)
+		case !p.UnderWay:
+			if err := r.begin(ctx, p); err != nil || r.res.Done {
 				return err
 			}
-			if r.claim.Position.End == nil { // the table has become empty meanwhile
-				return r.finish(ctx)
-			}
+			begun = -1
+			continue
 		}
-		if err := r.pass(ctx); err != nil {
+		r.res.Resumed = r.res.Resumed || begun == 0
+		begun = p.Token
+		if err := r.work(ctx, p, r.o.Stripes, r.copier); err != nil {
 			return err
 		}
-		r.claim.Position = state.Position{Passed: r.claim.Position.Passed}
+		if r.over() {
+			return nil
+		}
+		if err := r.next(ctx, p); err != nil || r.res.Done {
+			return err
+		}
 	}
-	return fmt.Errorf("%w, after %d passes: is the guard in force?", ErrLeft, maxPasses)
 }
 
-// left tells whether a pass has something to do. A fresh run tries bad rows once more: the rows or the conversion may have been mended.
-func (r *runner) left(ctx context.Context, fresh bool) (left bool, err error) {
-	err = r.retry(ctx, func(ctx context.Context) error {
-		if fresh {
-			return r.db.GetContext(ctx, &left, r.task.todoSQL())
-		}
-		return r.db.GetContext(ctx, &left, r.task.leftSQL(), r.task.d.Name())
-	})
+// copier is how a worker copies a slice.
+func (r *runner) copier(w *worker) func(context.Context, slice) (statement, error) {
+	if r.task.exprs == nil {
+		return w.copyInGo
+	}
+	return w.copyInServer
+}
+
+// begin begins the first round, if there is something to do. It tries bad rows once more: the rows or the conversion may have been mended.
+func (r *runner) begin(ctx context.Context, p state.Pass) error {
+	if left, err := r.left(ctx, r.task.todoSQL()); err != nil {
+		return err
+	} else if !left {
+		return r.finish(ctx, p)
+	}
+	ranges, total, err := r.split(ctx, 0)
+	if err != nil {
+		return err
+	}
+	return r.retryTx(ctx, func(ctx context.Context, tx *sqlx.Tx) error { return p.Begin(ctx, tx, 0, total, nil, ranges) })
+}
+
+// next begins another round over what the last has left, or finishes.
+func (r *runner) next(ctx context.Context, p state.Pass) error {
+	left, err := r.left(ctx, r.task.leftSQL(), r.task.d.Name())
+	switch {
+	case err != nil:
+		return err
+	case !left:
+		return r.finish(ctx, p)
+	case p.Round+1 >= maxRounds:
+		return fmt.Errorf("%w, after %d rounds: is the guard in force?", ErrLeft, maxRounds)
+	}
+	ranges, _, err := r.split(ctx, p.Round+1)
+	if err != nil {
+		return err
+	}
+	return r.retryTx(ctx, func(ctx context.Context, tx *sqlx.Tx) error { return p.Begin(ctx, tx, p.Round+1, p.Total, nil, ranges) })
+}
+
+// left tells whether rows are left to do.
+func (r *runner) left(ctx context.Context, text string, args ...any) (left bool, err error) {
+	err = r.retry(ctx, func(ctx context.Context) error { return r.db.GetContext(ctx, &left, text, args...) })
 	if err != nil {
 		return false, fmt.Errorf("rows to do: %w", err)
 	}
 	return left, nil
 }
 
-// begin fixes the end of the pass: later rows are written by the wrappers or repaired by the guard.
-func (r *runner) begin(ctx context.Context) error {
-	end, err := r.key(ctx, r.task.lastKeySQL())
-	if err != nil {
-		return fmt.Errorf("last key: %w", err)
-	}
-	total, err := estimate(ctx, r.db, r.task.d.Table)
-	if err != nil {
-		return err
-	}
-	return r.claim.Restart(ctx, r.db, end, total)
-}
-
-// pass goes window by window, and stripe by stripe within a window.
-func (r *runner) pass(ctx context.Context) error {
-	pos := r.claim.Position
-	r.meter = newMeter(pos.Passed, r.claim.Total)
-	for {
-		if pos.High == nil {
-			high, err := r.nextWindow(ctx, pos)
-			if err != nil {
-				return at(pos, err)
-			}
-			pos.High, pos.Stripe, pos.Stripes = high, 0, r.o.Stripes
-		} else if pos.Stripes != r.o.Stripes {
-			pos.Stripe, pos.Stripes = 0, r.o.Stripes // begun with other stripes: what is done has a stamp
-		}
-		for pos.Stripe < pos.Stripes {
-			if err := r.stripe(ctx, &pos); err != nil {
-				return at(pos, err)
-			}
-			if err := r.pause(ctx); err != nil {
-				return at(pos, err)
-			}
-		}
-		pos.Passed += int64(r.o.Window)
-		if equal(pos.High, pos.End) {
-			return nil
-		}
-		pos.Low, pos.High = pos.High, nil
-	}
-}
-
-// stripe runs one transaction: the rows, and the position behind them.
-func (r *runner) stripe(ctx context.Context, pos *state.Position) error {
-	next := *pos
-	next.Stripe++
-	batch := r.copyInServer
-	if r.task.exprs == nil {
-		batch = r.copyInGo
-	}
-	var written int64
-	err := r.retry(ctx, func(ctx context.Context) (err error) {
-		written, err = batch(ctx, *pos, next)
-		return err
-	})
-	if refused(err) {
-		written, err = 0, r.halve(ctx, *pos, next)
-	}
-	if err != nil {
-		return err
-	}
-	*pos = next
-	r.claim.Moved(next, r.claim.Rows+written)
-	r.res.Rows += written
-	if err := r.checkBad(); err != nil {
-		return err
-	}
-	r.o.Progress(r.meter.at(min(pos.Passed+int64(r.o.Window)*int64(pos.Stripe)/int64(pos.Stripes), r.claim.Total)))
-	return nil
-}
-
-// copyInServer is one UPDATE. The commit is asynchronous: a crash loses rows and position together, so nothing is skipped.
-func (r *runner) copyInServer(ctx context.Context, pos, next state.Position) (written int64, err error) {
-	k := r.task
-	text := k.updateSQL(pos.Low != nil, pos.Stripe, pos.Stripes)
-	before := k.before("", k.between(pos.Low != nil)+" AND "+k.inStripe(pos.Stripe, pos.Stripes))
-	err = pg.InTx(ctx, r.db, pg.Settings{LockTimeout: lockTimeout, AsyncCommit: true}, func(ctx context.Context, tx *sqlx.Tx) error {
-		if err := k.announce(ctx, tx); err != nil {
-			return err
-		}
-		if err := runAll(ctx, tx, before, window(pos)); err != nil {
-			return err
-		}
-		res, err := tx.ExecContext(ctx, text, window(pos)...)
-		if err != nil {
-			return err
-		}
-		if written, err = res.RowsAffected(); err != nil {
-			return err
-		}
-		return r.claim.Save(ctx, tx, next, r.claim.Rows+written)
-	})
-	return written, err
-}
-
 // finish notes that the pass is complete, by a synchronous commit, and which bad rows are bad no more.
-func (r *runner) finish(ctx context.Context) error {
-	bad, err := r.clearBadRows(ctx)
-	if err != nil {
+func (r *runner) finish(ctx context.Context, p state.Pass) error {
+	if err := r.countBad(ctx); err != nil {
 		return err
 	}
-	r.res.BadRows = bad
-	err = r.retryTx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
-		if err := r.claim.Finish(ctx, tx, 0); err != nil {
+	err := r.retryTx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+		first, err := p.Finish(ctx, tx)
+		if err != nil || !first {
 			return err
 		}
-		return state.Log(ctx, tx, state.Event{Migration: r.claim.Migration, Kind: "backfill", Detail: fmt.Sprintf("%s finished, %d rows written by this run", r.claim.Kind, r.res.Rows)})
+		return state.Log(ctx, tx, state.Event{Migration: p.Migration, Kind: "backfill", Detail: fmt.Sprintf("%s finished, %d rows written by this run", p.Kind, r.res.Rows)})
 	})
 	if err != nil {
 		return err
 	}
+	if p, err = state.LoadPass(ctx, r.db, p.Migration, p.Kind); err != nil || p.UnderWay || p.FinishedAt == nil {
+		return err // somebody else has begun another round meanwhile
+	}
+	r.res.Done = true
 	total, err := estimate(ctx, r.db, r.task.d.Table)
 	if err != nil {
 		return err
 	}
-	r.o.Progress(newMeter(total, total).done(total))
+	r.o.Progress(Progress{Rows: total, Total: total, Done: true})
 	return nil
 }
 
-// nextWindow finds where the window behind pos.Low ends.
-func (r *runner) nextWindow(ctx context.Context, pos state.Position) (high []string, err error) {
-	args := append(anys(pos.End), anys(pos.Low)...)
-	high, err = r.key(ctx, r.task.windowSQL(pos.Low != nil), append(args, r.o.Window-1)...)
-	if high == nil {
-		high = pos.End
-	}
-	return high, err
+func (r *runner) countBad(ctx context.Context) (err error) {
+	r.res.BadRows, err = r.clearBadRows(ctx)
+	return err
 }
 
 // key reads one key as text, nil when there is no row.
-func (r *runner) key(ctx context.Context, text string, args ...any) (key []string, err error) {
-	err = r.retry(ctx, func(ctx context.Context) error {
-		key = make([]string, len(r.task.types))
-		to := make([]any, len(key))
-		for i := range key {
-			to[i] = &key[i]
-		}
-		err := r.db.QueryRowContext(ctx, text, args...).Scan(to...)
-		if errors.Is(err, sql.ErrNoRows) {
-			key = nil
-			return nil
-		}
-		return err
-	})
-	return key, err
+func (r *runner) key(ctx context.Context, text string, args ...any) ([]string, error) {
+	found, err := r.keys(ctx, text, args...)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return found[0], nil
 }
 
 func (r *runner) retry(ctx context.Context, fn func(context.Context) error) error {
@@ -318,14 +264,4 @@ func (r *runner) retry(ctx context.Context, fn func(context.Context) error) erro
 // retryTx retries a transaction with the server's own settings.
 func (r *runner) retryTx(ctx context.Context, fn func(ctx context.Context, tx *sqlx.Tx) error) error {
 	return r.retry(ctx, func(ctx context.Context) error { return pg.InTx(ctx, r.db, pg.Settings{}, fn) })
-}
-
-func (r *runner) pause(ctx context.Context) error {
-	if r.o.Pause == 0 {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		return nil
-	}
-	return pg.Sleep(ctx, r.o.Pause)
 }

@@ -14,6 +14,7 @@ import (
 // task is one direction of copying, and the SQL for it. All its methods are pure.
 type task struct {
 	d      expand.Definition
+	table  string // the rows lie in it: the pair's table or a partition, quoted
 	kind   string // copy, reverse
 	types  []string
 	source []string
@@ -37,7 +38,7 @@ type task struct {
 // newTask prepares a direction; stampPhase is the phase that the copied rows' stamps carry. there is the table of new, mostly t.
 func newTask(t, there *catalog.Table, p expand.Any, reverse bool, stampPhase phase.Phase) (*task, error) {
 	d, c := p.Definition(), p.Conversion()
-	k := &task{d: d, kind: "copy", source: d.Old, target: d.New, todo: d.Unstamped(),
+	k := &task{d: d, table: d.Table.SQL(), kind: "copy", source: d.Old, target: d.New, todo: d.Unstamped(),
 		stamp: stampPhase, convert: c.Forward, scan: c.ScanOld, columns: c.Old}
 	if c := there.Column(d.New[0]); c != nil {
 		k.newType = c.Type
@@ -77,7 +78,14 @@ func newTask(t, there *catalog.Table, p expand.Any, reverse bool, stampPhase pha
 	return k, nil
 }
 
-func (k *task) from() string { return k.d.Table.SQL() + " AS t" }
+func (k *task) from() string { return k.table + " AS t" }
+
+// on is the task on one partition, or on what else has the table's columns.
+func (k *task) on(relation string) *task {
+	out := *k
+	out.table = relation
+	return &out
+}
 
 // keyRow is the row value of the key: (t.a, t.b).
 func (k *task) keyRow() string { return "(" + ident.List("t.", k.d.Key) + ")" }
@@ -112,24 +120,9 @@ func (k *task) between(low bool) string {
 	return out
 }
 
-// inStripe spreads the rows of a window over the stripes: an integer key by its low bits, so that each page gives each stripe its share;
-// any other key by a hash of its text.
-func (k *task) inStripe(stripe, stripes int) string {
-	if stripes == 1 {
-		return "true"
-	}
-	key := "t." + ident.Quote(k.d.Key[len(k.d.Key)-1])
-	switch k.types[len(k.types)-1] {
-	case "smallint", "integer", "bigint":
-	default:
-		key = "hashtext((" + strings.Join(ident.QuoteAll("t.", k.d.Key), "::text || ' ' || ") + "::text))"
-	}
-	return fmt.Sprintf("(%s & %d) = %d", key, stripes-1, stripe)
-}
-
 // lastKeySQL finds where the pass ends; max() does not exist for every type of key.
 func (k *task) lastKeySQL() string {
-	return "SELECT " + k.keyText() + " FROM " + k.from() + k.orderBy(" DESC") + " LIMIT 1"
+	return "SELECT ARRAY[" + k.keyText() + "] FROM " + k.from() + k.orderBy(" DESC") + " LIMIT 1"
 }
 
 // windowSQL finds the last key of the next window: the row that is size rows on. Its last parameter is size - 1.
@@ -138,19 +131,19 @@ func (k *task) windowSQL(low bool) string {
 	if low {
 		n *= 2
 	}
-	return "SELECT " + k.keyText() + " FROM " + k.from() + " WHERE " + k.between(low) + k.orderBy("") + fmt.Sprintf(" OFFSET $%d LIMIT 1", n+1)
+	return "SELECT ARRAY[" + k.keyText() + "] FROM " + k.from() + " WHERE " + k.between(low) + k.orderBy("") + fmt.Sprintf(" OFFSET $%d LIMIT 1", n+1)
 }
 
-// updateSQL copies one stripe inside the server. The expression is on the target row, so PostgreSQL evaluates it again when a
+// updateSQL copies rows inside the server. The expression is on the target row, so PostgreSQL evaluates it again when a
 // concurrent write came first; the stamp then excludes the row.
-func (k *task) updateSQL(low bool, stripe, stripes int) string {
+func (k *task) updateSQL(where string) string {
 	if k.mirror != nil {
-		return k.mirrorSQL("", k.between(low)+" AND "+k.inStripe(stripe, stripes))
+		return k.mirrorSQL("", where)
 	}
 	if k.d.Moved() {
-		return k.copySQL("", k.between(low)+" AND "+k.inStripe(stripe, stripes))
+		return k.copySQL("", where)
 	}
-	return "UPDATE " + k.from() + " SET " + k.sets() + " WHERE " + k.between(low) + " AND " + k.inStripe(stripe, stripes) + " AND " + k.todo
+	return "UPDATE " + k.from() + " SET " + k.sets() + " WHERE " + where + " AND " + k.todo
 }
 
 // updateKeysSQL is updateSQL for rows that are named by their keys: an array for each key column.
@@ -214,9 +207,9 @@ func (k *task) keyArrays() (arrays, names, same string) {
 	return strings.Join(a, ", "), strings.Join(n, ", "), strings.Join(s, " AND ")
 }
 
-// readSQL reads one stripe for writeBack: key, and for a conversion in Go the source as text and as it is.
-func (k *task) readSQL(low bool, stripe, stripes int) string {
-	return k.readColumns() + " FROM " + k.from() + " WHERE " + k.between(low) + " AND " + k.inStripe(stripe, stripes) + " AND " + k.todo
+// readSQL reads rows for writeBack: key, and for a conversion in Go the source as text and as it is.
+func (k *task) readSQL(where string) string {
+	return k.readColumns() + " FROM " + k.from() + " WHERE " + where + " AND " + k.todo
 }
 
 func (k *task) readColumns() string {

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
 
 	"github.com/tandem-go/tandem/expand"
+	"github.com/tandem-go/tandem/internal/catalog"
 	"github.com/tandem-go/tandem/internal/ident"
 	"github.com/tandem-go/tandem/internal/pg"
 	"github.com/tandem-go/tandem/internal/phase"
@@ -20,8 +22,10 @@ import (
 
 // VerifyOptions of Verify. The zero value is complete.
 type VerifyOptions struct {
-	Window   int            // rows a statement, 100 to 1,000,000; defaults to 40,000
-	Progress func(Progress) // called after each statement; defaults to none
+	Workers  int            // that compare at a time in this process, 1 to 32, each with one connection; defaults to 1
+	Target   time.Duration  // what a statement shall take, 1 ms to 10 s; defaults to 50 ms
+	Batch    int            // rows a statement at most, 10 to 50,000; defaults to 50,000
+	Progress func(Progress) // called after each statement, one call at a time; defaults to none
 }
 
 // Report is what Verify found.
@@ -45,8 +49,11 @@ func Verify(ctx context.Context, db *sqlx.DB, p expand.Any, o VerifyOptions) (Re
 	return report, nil
 }
 
+// staleVerify is how long a verification may have rested to be gone on with. What was compared before that may have been overtaken.
+const staleVerify = time.Hour
+
 func verify(ctx context.Context, db *sqlx.DB, p expand.Any, vo VerifyOptions) (report Report, err error) {
-	o, err := Options{Window: vo.Window, Progress: vo.Progress}.withDefaults()
+	o, err := Options{Workers: vo.Workers, Target: vo.Target, Batch: vo.Batch, Progress: vo.Progress}.withDefaults()
 	if err != nil {
 		return report, err
 	}
@@ -54,107 +61,139 @@ func verify(ctx context.Context, db *sqlx.DB, p expand.Any, vo VerifyOptions) (r
 	if err != nil {
 		return report, err
 	}
-	if r.claim, err = state.Take(ctx, db, p.Name(), "verify", lease); err != nil {
-		return report, err
+	r.kind = "verify"
+	v := &verifier{runner: r, conversion: p.Conversion()}
+	if m := r.task.mirror; m != nil {
+		there, err := catalog.ReadReplacement(ctx, db, r.task.d, phase.Switch)
+		if err != nil {
+			return report, err
+		}
+		r.other = newExtraTask(there, m)
 	}
-	v := &verifier{runner: r, conversion: p.Conversion(), report: &report, detail: "found by verify"}
-	err = v.pass(ctx)
-	if !errors.Is(err, ErrTaken) {
-		err = errors.Join(err, r.claim.Release(ctx, db))
-	}
-	return report, err
+	return v.pass(ctx)
 }
 
 type verifier struct {
 	*runner
 	conversion expand.Conversion
-	report     *Report
-	detail     string // of what is found
+	kept       int // differences that this call has listed
 }
 
-func (v *verifier) pass(ctx context.Context) error {
-	if err := v.begin(ctx); err != nil {
-		return err
-	}
-	if _, err := v.db.ExecContext(ctx, `DELETE FROM tandem.mismatch WHERE migration = $1 AND source = 'verify'`, v.claim.Migration); err != nil {
-		return pg.Cause(ctx, err)
-	}
-	passes, err := state.Passes(ctx, v.db, v.claim.Migration)
-	if err != nil {
-		return err
-	}
-	v.claim.Position.Copied = passes["copy"].WrittenAt
-	v.meter = newMeter(0, v.claim.Total)
-	if err := v.windows(ctx, v.claim.Position); err != nil {
-		return err
-	}
-	if v.task.mirror != nil {
-		if err := v.extras(ctx); err != nil {
-			return err
-		}
-	}
-	err = v.retryTx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
-		if err := v.claim.Finish(ctx, tx, v.report.Differences); err != nil {
-			return err
-		}
-		return state.Log(ctx, tx, state.Event{Migration: v.claim.Migration, Kind: "verify", Detail: fmt.Sprintf("%d rows, %d differences", v.report.Rows, v.report.Differences)})
-	})
-	if err == nil {
-		v.o.Progress(v.meter.done(v.report.Rows))
-	}
-	return err
-}
-
-// windows goes over the table.
-func (v *verifier) windows(ctx context.Context, pos state.Position) error {
-	for pos.End != nil && !equal(pos.Low, pos.End) {
-		high, err := v.nextWindow(ctx, pos)
+// pass begins a verification, or joins the one that is under way, and works on it until it is finished.
+func (v *verifier) pass(ctx context.Context) (report Report, err error) {
+	for begun := int64(0); ; {
+		passes, err := state.Passes(ctx, v.db, v.task.d.Name())
 		if err != nil {
-			return at(pos, err)
+			return report, err
 		}
-		pos.High = high
-		if err := v.window(ctx, pos); err != nil {
-			return at(pos, err)
+		copied, p := passes["copy"].WrittenAt, passes[v.kind]
+		p.Migration, p.Kind = v.task.d.Name(), v.kind
+		switch {
+		case begun > 0 && p.Token != begun && p.FinishedAt != nil: // another process has compared the last of it
+			return v.report(ctx, p)
+		case begun == 0 && (!p.UnderWay || !sameTime(p.Copied, copied) || time.Since(p.UpdatedAt) > staleVerify):
+			if err := v.begin(ctx, p, copied); err != nil {
+				return report, err
+			}
+			begun = -1
+			continue
+		case !p.UnderWay:
+			return report, fmt.Errorf("another verification was begun, and given up: %w", ErrTaken)
 		}
-		pos.Low, pos.High = high, nil
-		v.o.Progress(v.meter.at(v.report.Rows))
+		begun = p.Token
+		err = v.work(ctx, p, 1, func(w *worker) func(context.Context, slice) (statement, error) {
+			return func(ctx context.Context, s slice) (statement, error) { return v.compare(ctx, w, s) }
+		})
+		if err != nil {
+			return report, err
+		}
+		if err := v.finish(ctx, p); err != nil {
+			return report, err
+		}
 	}
-	return nil
 }
 
-// window compares one window and notes what differs.
-func (v *verifier) window(ctx context.Context, pos state.Position) error {
-	compare := v.compareInServer
-	if v.task.exprs == nil {
-		compare = v.compareInGo
-	}
-	var rows, differences int64
-	var keys [][]string
-	err := v.retry(ctx, func(ctx context.Context) (err error) {
-		rows, differences, keys, err = compare(ctx, pos)
-		return err
-	})
+func sameTime(a, b *time.Time) bool {
+	return a == nil && b == nil || a != nil && b != nil && a.Equal(*b)
+}
+
+func (v *verifier) begin(ctx context.Context, p state.Pass, copied *time.Time) error {
+	ranges, total, err := v.split(ctx, 0)
 	if err != nil {
 		return err
 	}
-	v.report.Rows += rows
-	v.report.Differences += differences
-	keys = keys[:min(len(keys), keptDifferences-len(v.report.Keys))]
-	v.report.Keys = append(v.report.Keys, keys...)
-	if len(keys) > 0 {
+	if v.other != nil { // the second half of a replaced table: rows of the new one without one in the old
+		more, err := v.keyRanges(ctx, v.other, 1, total)
+		if err != nil {
+			return err
+		}
+		ranges = append(ranges, more...)
+	}
+	return v.retryTx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM tandem.mismatch WHERE migration = $1 AND source = 'verify'`, p.Migration); err != nil {
+			return err
+		}
+		return p.Begin(ctx, tx, 0, total, copied, ranges)
+	})
+}
+
+func (v *verifier) finish(ctx context.Context, p state.Pass) error {
+	return v.retryTx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+		first, err := p.Finish(ctx, tx)
+		if err != nil || !first {
+			return err
+		}
+		passes, err := state.Passes(ctx, tx, p.Migration)
+		if err != nil {
+			return err
+		}
+		return state.Log(ctx, tx, state.Event{Migration: p.Migration, Kind: p.Kind, Detail: fmt.Sprintf("%d rows, %d differences", passes[p.Kind].Rows, passes[p.Kind].Differences)})
+	})
+}
+
+// report tells what the whole verification has found, whoever did it.
+func (v *verifier) report(ctx context.Context, p state.Pass) (Report, error) {
+	out := Report{Rows: p.Rows, Differences: p.Differences}
+	keys, err := v.keys(ctx, fmt.Sprintf(`SELECT key FROM tandem.mismatch WHERE migration = $1 AND source = 'verify' ORDER BY id LIMIT %d`, keptDifferences), p.Migration)
+	out.Keys = keys
+	v.o.Progress(Progress{Rows: p.Rows, Total: p.Rows, Done: true})
+	return out, err
+}
+
+// compare compares one slice and notes what differs.
+func (v *verifier) compare(ctx context.Context, w *worker, s slice) (done statement, err error) {
+	look := v.compareInServer
+	if w.task.exprs == nil {
+		look = v.compareInGo
+	}
+	rows, differences, keys, err := look(ctx, w.task, s)
+	if err != nil {
+		return done, err
+	}
+	detail := "found by verify"
+	if m := v.task.mirror; m != nil && w.task.extra != "" {
+		detail = "a row of " + m.To.String() + " without one in " + m.From.String()
+	}
+	v.mu.Lock()
+	keys = keys[:min(len(keys), keptDifferences-v.kept)]
+	v.mu.Unlock()
+	err = pg.InTx(ctx, v.db, pg.Settings{AsyncCommit: true}, func(ctx context.Context, tx *sqlx.Tx) error {
 		var list []state.Mismatch
 		for _, k := range keys {
-			list = append(list, state.Mismatch{Migration: v.claim.Migration, Key: k, Detail: v.detail, Phase: phase.Migrate, Source: "verify"})
+			list = append(list, state.Mismatch{Migration: v.task.d.Name(), Key: k, Detail: detail, Phase: phase.Migrate, Source: "verify"})
 		}
-		if err := state.Mismatches(ctx, v.db, list); err != nil {
+		if err := state.Mismatches(ctx, tx, list); err != nil {
 			return err
 		}
-	}
-	err = v.claim.Save(ctx, v.db, pos, v.report.Rows)
+		done, err = w.save(ctx, tx, s.next, rows, differences)
+		return err
+	})
 	if err == nil {
-		v.claim.Moved(pos, v.report.Rows)
+		v.mu.Lock()
+		v.kept += len(keys)
+		v.mu.Unlock()
 	}
-	return err
+	return done, err
 }
 
 // differsSQL says that a row is not in step.
@@ -178,18 +217,17 @@ func (k *task) differsSQL() string {
 	return fmt.Sprintf("(%s IS NULL OR %s < %d AND (%s))", stamp, stamp, phase.Contract.Floor(), strings.Join(terms, " OR "))
 }
 
-func (v *verifier) compareInServer(ctx context.Context, pos state.Position) (rows, differences int64, keys [][]string, err error) {
-	k := v.task
-	from := " FROM " + k.compared() + " WHERE " + k.between(pos.Low != nil)
+func (v *verifier) compareInServer(ctx context.Context, k *task, s slice) (rows, differences int64, keys [][]string, err error) {
+	from := " FROM " + k.compared() + " WHERE " + s.where
 	count := "count(*)"
 	if k.extra != "" { // they are counted in the other table
 		count = "0"
 	}
 	text := "SELECT " + count + ", count(*) FILTER (WHERE " + k.differsSQL() + ")" + from
-	if err := v.db.QueryRowContext(ctx, text, window(pos)...).Scan(&rows, &differences); err != nil || differences == 0 {
+	if err := v.db.QueryRowContext(ctx, text, s.args...).Scan(&rows, &differences); err != nil || differences == 0 {
 		return rows, differences, nil, err
 	}
-	found, err := v.db.QueryContext(ctx, "SELECT ARRAY["+k.keyText()+"]"+from+" AND "+k.differsSQL()+k.orderBy("")+fmt.Sprintf(" LIMIT %d", keptDifferences), window(pos)...)
+	found, err := v.db.QueryContext(ctx, "SELECT ARRAY["+k.keyText()+"]"+from+" AND "+k.differsSQL()+k.orderBy("")+fmt.Sprintf(" LIMIT %d", keptDifferences), s.args...)
 	if err != nil {
 		return 0, 0, nil, err
 	}
@@ -205,11 +243,9 @@ func (v *verifier) compareInServer(ctx context.Context, pos state.Position) (row
 }
 
 // compareInGo reads the window and asks the pair.
-func (v *verifier) compareInGo(ctx context.Context, pos state.Position) (rows, differences int64, keys [][]string, err error) {
-	k := v.task
+func (v *verifier) compareInGo(ctx context.Context, k *task, s slice) (rows, differences int64, keys [][]string, err error) {
 	columns := ident.QuoteAll("t.", append([]string{k.d.Stamp}, append(slices.Clone(k.d.Old), k.d.New...)...))
-	found, err := v.db.QueryContext(ctx, fmt.Sprintf("SELECT ARRAY[%s], %s FROM %s WHERE %s", k.keyText(), strings.Join(columns, ", "), k.from(), k.between(pos.Low != nil)),
-		window(pos)...)
+	found, err := v.db.QueryContext(ctx, fmt.Sprintf("SELECT ARRAY[%s], %s FROM %s WHERE %s", k.keyText(), strings.Join(columns, ", "), k.from(), s.where), s.args...)
 	if err != nil {
 		return 0, 0, nil, err
 	}

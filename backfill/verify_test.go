@@ -29,7 +29,7 @@ func (b *bed) around(queries ...string) {
 // differ wants exactly these keys, in the report, in tandem.mismatch and in the gate to Switch.
 func (b *bed) differ(rows int, keys ...string) {
 	b.Helper()
-	report, err := backfill.Verify(b.ctx, b.db, b.pair, backfill.VerifyOptions{Window: 100})
+	report, err := backfill.Verify(b.ctx, b.db, b.pair, backfill.VerifyOptions{Batch: 100, Target: 10e9})
 	require.NoError(b, err)
 	found := []string{}
 	for _, k := range report.Keys {
@@ -134,7 +134,7 @@ func TestVerifyKeepsAThousand(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBed(t, usersSQL(3000), p)
-			report, err := backfill.Verify(t.Context(), b.db, p, backfill.VerifyOptions{Window: 800})
+			report, err := backfill.Verify(t.Context(), b.db, p, backfill.VerifyOptions{Batch: 800, Target: 10e9})
 			require.NoError(t, err)
 			require.EqualValues(t, 3000, report.Rows)
 			require.EqualValues(t, 3000, report.Differences)

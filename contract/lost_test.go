@@ -40,7 +40,7 @@ func stageOf(stage contract.Stage) operation {
 
 func copyRows(name string, reverse bool) operation {
 	return operation{name, func(ctx context.Context, db *sqlx.DB) error {
-		_, err := backfill.Run(ctx, db, fullName, backfill.Options{Reverse: reverse, Window: 500, Stripes: 2})
+		_, err := backfill.Run(ctx, db, fullName, backfill.Options{Reverse: reverse, Batch: 250, Stripes: 1})
 		return err
 	}}
 }
@@ -55,7 +55,7 @@ var walk = []operation{
 		return expand.ApplyTwins(ctx, db, fullName, expand.Options{})
 	}},
 	{"verify", func(ctx context.Context, db *sqlx.DB) error {
-		_, err := backfill.Verify(ctx, db, fullName, backfill.VerifyOptions{Window: 500})
+		_, err := backfill.Verify(ctx, db, fullName, backfill.VerifyOptions{Batch: 500})
 		return err
 	}},
 	advanceTo(switchover.Switch),

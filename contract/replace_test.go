@@ -134,9 +134,9 @@ func (c *clerk) use() {
 
 func (c *clerk) copied() {
 	c.Helper()
-	_, err := backfill.Run(c.ctx, c.db, c.pair, backfill.Options{Window: 100, Stripes: 2})
+	_, err := backfill.Run(c.ctx, c.db, c.pair, backfill.Options{Batch: 50, Stripes: 1})
 	require.NoError(c, err)
-	report, err := backfill.Verify(c.ctx, c.db, c.pair, backfill.VerifyOptions{Window: 100})
+	report, err := backfill.Verify(c.ctx, c.db, c.pair, backfill.VerifyOptions{Batch: 100})
 	require.NoError(c, err)
 	require.Zero(c, report.Differences)
 	require.NoError(c, expand.ApplyTwins(c.ctx, c.db, c.pair, expand.Options{}))

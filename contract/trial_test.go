@@ -71,7 +71,7 @@ func (c trial[O, N]) walk(t *testing.T, found *tally) {
 	k.everybody()
 	k.advance(switchover.Migrate)
 	k.everybody()
-	res, err := backfill.Run(k.ctx, k.db, k.pair, backfill.Options{Window: 100, Stripes: 1})
+	res, err := backfill.Run(k.ctx, k.db, k.pair, backfill.Options{Batch: 100, Stripes: 1})
 	require.NoError(t, err)
 	require.EqualValues(t, len(c.bad), res.BadRows)
 	k.exec(`DELETE FROM items WHERE v < 0`)

@@ -125,7 +125,7 @@ func TestMembersDuringTheWayBack(t *testing.T) {
 	w.apply(contract.Finish)
 	w.revert(switchover.Switch)
 	statements := 0
-	_, err := backfill.Run(t.Context(), w.db, w.pair, backfill.Options{Reverse: true, Window: 100, Stripes: 2, Progress: func(backfill.Progress) {
+	_, err := backfill.Run(t.Context(), w.db, w.pair, backfill.Options{Reverse: true, Batch: 50, Stripes: 1, Progress: func(backfill.Progress) {
 		statements++
 		w.use()
 		u, err := w.users.Get(t.Context(), 1000-statements)

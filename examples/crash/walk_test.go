@@ -70,7 +70,7 @@ func stage(s contract.Stage) operation {
 
 func copyRows(name string, reverse bool) operation {
 	return operation{name: name, pass: true, do: func(ctx context.Context, db *sqlx.DB) error {
-		_, err := backfill.Run(ctx, db, fullName, backfill.Options{Reverse: reverse, Window: 100, Stripes: 2})
+		_, err := backfill.Run(ctx, db, fullName, backfill.Options{Reverse: reverse, Batch: 50, Stripes: 1})
 		return err
 	}}
 }
@@ -88,7 +88,7 @@ var (
 	}}
 
 	verify = operation{name: "verify", pass: true, do: func(ctx context.Context, db *sqlx.DB) error {
-		r, err := backfill.Verify(ctx, db, fullName, backfill.VerifyOptions{Window: 100})
+		r, err := backfill.Verify(ctx, db, fullName, backfill.VerifyOptions{Batch: 100})
 		if err == nil && r.Differences > 0 {
 			err = errors.New("rows differ")
 		}

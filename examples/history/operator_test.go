@@ -56,12 +56,12 @@ func (o *operator) stage(s contract.Stage) func(context.Context) error {
 }
 
 func (o *operator) run(ctx context.Context) error {
-	_, err := backfill.Run(ctx, o.db, o.pair, backfill.Options{Window: 100, Stripes: 2})
+	_, err := backfill.Run(ctx, o.db, o.pair, backfill.Options{Batch: 50, Stripes: 1})
 	return err
 }
 
 func (o *operator) reverse(ctx context.Context) error {
-	_, err := backfill.Run(ctx, o.db, o.pair, backfill.Options{Window: 100, Stripes: 2, Reverse: true})
+	_, err := backfill.Run(ctx, o.db, o.pair, backfill.Options{Batch: 50, Stripes: 1, Reverse: true})
 	return err
 }
 

@@ -100,7 +100,7 @@ func steps(db *sqlx.DB) []step {
 	}
 	run := func(reverse bool) step {
 		return step{"backfill", func(ctx context.Context) error {
-			_, err := backfill.Run(ctx, db, fullName, backfill.Options{Window: 500, Stripes: 2, Reverse: reverse})
+			_, err := backfill.Run(ctx, db, fullName, backfill.Options{Batch: 250, Stripes: 1, Reverse: reverse})
 			return err
 		}}
 	}

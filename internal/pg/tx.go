@@ -16,7 +16,8 @@ import (
 type Settings struct {
 	LockTimeout      time.Duration
 	StatementTimeout time.Duration
-	AsyncCommit      bool // synchronous_commit = off
+	AsyncCommit      bool   // synchronous_commit = off
+	Application      string // application_name, cut to 63 bytes by the server
 }
 
 // readCommitted is asked for, because the server's default may be another: a statement that follows a lock must see what was committed while the
@@ -48,13 +49,14 @@ func (s Settings) apply(ctx context.Context, tx *sqlx.Tx) error {
 		async = "off"
 	}
 	lock, statement := millis(s.LockTimeout), millis(s.StatementTimeout)
-	if lock == "" && statement == "" && async == "" {
+	if lock == "" && statement == "" && async == "" && s.Application == "" {
 		return nil
 	}
 	_, err := tx.ExecContext(ctx, `
 		SELECT CASE WHEN $1 <> '' THEN set_config('lock_timeout', $1, true) END,
 		       CASE WHEN $2 <> '' THEN set_config('statement_timeout', $2, true) END,
-		       CASE WHEN $3 <> '' THEN set_config('synchronous_commit', $3, true) END`, lock, statement, async)
+		       CASE WHEN $3 <> '' THEN set_config('synchronous_commit', $3, true) END,
+		       CASE WHEN $4 <> '' THEN set_config('application_name', $4, true) END`, lock, statement, async, s.Application)
 	return err
 }
 

@@ -1,7 +1,6 @@
 package state_test
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -13,41 +12,6 @@ import (
 
 // The database's clock was set back, so that what has happened lies in the future.
 const hence = `clock_timestamp() + interval '1 hour'`
-
-// A runner that died before is taken over once it has been silent for the lease by our clock; one that lives and beats by the new time is not.
-func TestTakeAfterTheClockWasSetBack(t *testing.T) {
-	t.Parallel()
-	const lease = 200 * time.Millisecond
-	db := installed(t)
-	for _, kind := range []string{"copy", "verify"} {
-		db.MustExec(`INSERT INTO tandem.backfill (migration, kind, owner, updated_at) VALUES ('m', $1, 'other', `+hence+`)`, kind)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	c, err := state.Take(ctx, db, "m", "copy", lease)
-	require.NoError(t, err)
-	require.EqualValues(t, 2, c.Token)
-	var now time.Time
-	require.NoError(t, db.Get(&now, `UPDATE tandem.backfill SET owner = '' WHERE kind = 'copy' RETURNING updated_at`))
-	require.Less(t, time.Until(now), time.Minute)
-
-	done := make(chan error)
-	go func() {
-		_, err := state.Take(ctx, db, "m", "verify", 10*time.Second)
-		done <- err
-	}()
-	beat := time.NewTicker(10 * time.Millisecond)
-	defer beat.Stop()
-	for {
-		select {
-		case err := <-done:
-			require.ErrorIs(t, err, state.ErrRunning)
-			return
-		case <-beat.C:
-			db.MustExec(`UPDATE tandem.backfill SET updated_at = updated_at - interval '1 second' WHERE kind = 'verify'`)
-		}
-	}
-}
 
 func TestMemberOfTheFuture(t *testing.T) {
 	t.Parallel()

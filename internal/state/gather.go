@@ -10,20 +10,6 @@ import (
 	"github.com/tandem-go/tandem/internal/pg"
 )
 
-// Pass is one row of tandem.backfill as gates and status read it.
-type Pass struct {
-	Kind        string     `db:"kind"` // copy, reverse, verify
-	Owner       string     `db:"owner"`
-	Rows        int64      `db:"rows"`
-	Total       int64      `db:"total"`
-	Differences int64      `db:"differences"`
-	StartedAt   time.Time  `db:"started_at"`
-	UpdatedAt   time.Time  `db:"updated_at"`
-	WrittenAt   *time.Time `db:"written_at"` // when rows changed last
-	FinishedAt  *time.Time `db:"finished_at"`
-	Copied      *time.Time `db:"copied"` // WrittenAt of copy as verify began
-}
-
 // Counts are the numbers about one migration that its gates ask for.
 type Counts struct {
 	Dirty       int64    `db:"dirty"`
@@ -62,22 +48,6 @@ func Unconverted(ctx context.Context, q sqlx.QueryerContext, name string) (n int
 		return 0, fmt.Errorf("unconverted rows of %s: %w", name, pg.Cause(ctx, err))
 	}
 	return n, nil
-}
-
-// Passes reads how far copy, reverse and verify are, by kind.
-func Passes(ctx context.Context, q sqlx.QueryerContext, name string) (map[string]Pass, error) {
-	var rows []Pass
-	err := sqlx.SelectContext(ctx, q, &rows, `SELECT kind, owner, rows, total, differences, started_at, updated_at, written_at, finished_at,
-		(position ->> 'copied')::timestamptz AS copied
-		FROM tandem.backfill WHERE migration = $1`, name)
-	if err != nil {
-		return nil, fmt.Errorf("passes of %s: %w", name, missing(pg.Cause(ctx, err)))
-	}
-	out := make(map[string]Pass, len(rows))
-	for _, r := range rows {
-		out[r.Kind] = r
-	}
-	return out, nil
 }
 
 // Stray groups the writes around the wrappers by who made them.

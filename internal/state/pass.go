@@ -2,7 +2,6 @@ package state
 
 import (
 	"context"
-	"database/sql"
 	"database/sql/driver"
 	"encoding/json"
 	"errors"
@@ -11,129 +10,146 @@ import (
 	"time"
 
 	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
 
 	"github.com/tandem-go/tandem/internal/pg"
 )
 
-// Errors of a claim.
-var (
-	ErrRunning = errors.New("another runner is at work")
-	ErrTaken   = errors.New("another runner has taken over")
-)
-
-// Position is how far a pass is. Keys are as text.
-type Position struct {
-	End     []string `json:"end,omitempty"`     // the last key, fixed at the start
-	Low     []string `json:"low,omitempty"`     // all keys up to and with it are done
-	High    []string `json:"high,omitempty"`    // the last key of the window under way
-	Stripe  int      `json:"stripe,omitempty"`  // the next stripe of it
-	Stripes int      `json:"stripes,omitempty"` // of how many
-	Passed  int64    `json:"passed,omitempty"`  // rows up to Low
-
-	Copied *time.Time `json:"copied,omitempty"` // of verify: when rows had been copied last as it began
+// Pass is one row of tandem.backfill with its ranges added up: how far one kind of pass over a table is.
+type Pass struct {
+	Migration   string     `db:"migration"`
+	Kind        string     `db:"kind"` // copy, reverse, verify
+	Token       int64      `db:"token"`
+	UnderWay    bool       `db:"under_way"` // it has ranges, and not all rows are done
+	Round       int        `db:"round"`
+	Owner       string     `db:"owner"` // who works on it
+	Rows        int64      `db:"rows"`
+	Total       int64      `db:"total"`
+	Differences int64      `db:"differences"`
+	Control     Control    `db:"control"`
+	StartedAt   time.Time  `db:"started_at"`
+	UpdatedAt   time.Time  `db:"updated_at"`
+	WrittenAt   *time.Time `db:"written_at"` // when rows changed last
+	FinishedAt  *time.Time `db:"finished_at"`
+	Copied      *time.Time `db:"copied"` // WrittenAt of copy as verify began
 }
 
-// Claim is the right to run one pass. Every write of its position checks the token, so a runner that was taken for dead and taken over
-// cannot write once more: its transaction fails with ErrTaken and rolls back.
-type Claim struct {
-	Migration, Kind string
-	Token           int64
-	Position        Position
-	Rows            int64 // written, or compared, so far
-	Total           int64
-	Resumed         bool
-}
+// passesSQL adds the ranges, whose rows are of the present round, to what the rounds before have done.
+const passesSQL = `
+	SELECT b.migration, b.kind, b.token, b.under_way, b.round, coalesce(nullif(r.owners, ''), b.owner) AS owner, b.rows + coalesce(r.rows, 0) AS rows, b.total,
+	       b.differences + coalesce(r.differences, 0) AS differences, b.control, b.started_at, greatest(b.updated_at, r.seen_at) AS updated_at,
+	       greatest(b.written_at, r.written_at) AS written_at, b.finished_at, (b.position ->> 'copied')::timestamptz AS copied
+	FROM tandem.backfill b LEFT JOIN LATERAL (
+		SELECT sum(rows) AS rows, sum(differences) AS differences, max(seen_at) AS seen_at, max(written_at) AS written_at,
+		       string_agg(DISTINCT nullif(owner, ''), ', ') AS owners
+		FROM tandem.range WHERE migration = b.migration AND kind = b.kind) r ON true
+	WHERE b.migration = $1`
 
-const claimSQL = `
-	INSERT INTO tandem.backfill AS b (migration, kind, owner) VALUES ($1, $2, $3)
-	ON CONFLICT (migration, kind) DO UPDATE SET token = b.token + 1, owner = EXCLUDED.owner, updated_at = clock_timestamp()
-	WHERE b.owner = '' OR b.updated_at < clock_timestamp() - $4 * interval '1 second' OR b.updated_at = $5
-	RETURNING token, position, rows, total`
-
-// Take claims a pass. A runner that has died is taken over after lease without a sign of life, by the database's clock, or by ours: where the database's was set back,
-// the last sign of life lies in the future. While one lives the error is ErrRunning.
-func Take(ctx context.Context, db *sqlx.DB, migration, kind string, lease time.Duration) (*Claim, error) {
-	c := &Claim{Migration: migration, Kind: kind}
-	owner := fmt.Sprintf("%s pid %d", Actor(), os.Getpid())
-	var last *time.Time   // the other's sign of life
-	var silent *time.Time // the same, once it has not changed for lease
-	for began := time.Now(); ; {
-		var position []byte
-		err := db.QueryRowxContext(ctx, claimSQL, migration, kind, owner, lease.Seconds(), silent).Scan(&c.Token, &position, &c.Rows, &c.Total)
-		if err == nil {
-			c.Resumed = c.Token > 1
-			return c, json.Unmarshal(position, &c.Position)
-		}
-		if !errors.Is(err, sql.ErrNoRows) {
-			return nil, fmt.Errorf("claim %s of %s: %w", kind, migration, missing(pg.Cause(ctx, err)))
-		}
-		var other struct {
-			Owner     string
-			UpdatedAt time.Time `db:"updated_at"`
-		}
-		err = db.GetContext(ctx, &other, `SELECT owner, updated_at FROM tandem.backfill WHERE migration = $1 AND kind = $2`, migration, kind)
-		if err != nil {
-			return nil, fmt.Errorf("claim %s of %s: %w", kind, migration, pg.Cause(ctx, err))
-		}
-		if last != nil && !other.UpdatedAt.Equal(*last) { // earlier, if the clock was set back
-			return nil, fmt.Errorf("%s of %s: %w: %s", kind, migration, ErrRunning, other.Owner)
-		}
-		last = &other.UpdatedAt
-		if time.Since(began) > lease {
-			silent = last
-		}
-		if err := pg.Sleep(ctx, lease/20); err != nil {
-			return nil, err
-		}
+// Passes reads how far copy, reverse and verify are, by kind.
+func Passes(ctx context.Context, q sqlx.QueryerContext, migration string) (map[string]Pass, error) {
+	var rows []Pass
+	if err := sqlx.SelectContext(ctx, q, &rows, passesSQL, migration); err != nil {
+		return nil, fmt.Errorf("passes of %s: %w", migration, missing(pg.Cause(ctx, err)))
 	}
+	out := make(map[string]Pass, len(rows))
+	for _, r := range rows {
+		out[r.Kind] = r
+	}
+	return out, nil
 }
 
-// Restart begins the pass anew.
-func (c *Claim) Restart(ctx context.Context, db sqlx.ExtContext, end []string, total int64) error {
-	c.Position, c.Rows, c.Total = Position{End: end}, 0, total
-	return c.write(ctx, db, `position = $4, rows = 0, total = $5, differences = 0, started_at = clock_timestamp(), finished_at = NULL`,
-		c.Position, total)
+// LoadPass reads one pass; of one that nobody has ever begun only the names are set.
+func LoadPass(ctx context.Context, q sqlx.QueryerContext, migration, kind string) (Pass, error) {
+	passes, err := Passes(ctx, q, migration)
+	p := passes[kind]
+	p.Migration, p.Kind = migration, kind
+	return p, err
 }
 
-// Save writes the position, in the transaction that writes the rows. The claim itself is moved by Moved, once that is committed.
-func (c *Claim) Save(ctx context.Context, tx sqlx.ExtContext, p Position, rows int64) error {
-	return c.write(ctx, tx, `position = $4, written_at = CASE WHEN rows = $5 THEN written_at ELSE clock_timestamp() END, rows = $5`, p, rows)
-}
+// beginSQL loses to anybody who has begun one since p was read.
+const beginSQL = `
+	INSERT INTO tandem.backfill AS b (migration, kind, under_way, round, rows, total, position) VALUES ($1, $2, true, $4, 0, $5, $6)
+	ON CONFLICT (migration, kind) DO UPDATE SET token = b.token + 1, under_way = true, round = $4, total = $5, position = $6, updated_at = clock_timestamp(), finished_at = NULL,
+		rows = CASE $4 WHEN 0 THEN 0 ELSE b.rows + coalesce((SELECT sum(r.rows) FROM tandem.range r WHERE r.migration = $1 AND r.kind = $2), 0) END,
+		differences = CASE $4 WHEN 0 THEN 0 ELSE b.differences END,
+		started_at = CASE $4 WHEN 0 THEN clock_timestamp() ELSE b.started_at END,
+		written_at = greatest(b.written_at, (SELECT max(r.written_at) FROM tandem.range r WHERE r.migration = $1 AND r.kind = $2))
+	WHERE b.token = $3`
 
-// Moved says that what Save wrote is committed.
-func (c *Claim) Moved(p Position, rows int64) { c.Position, c.Rows = p, rows }
-
-// Finish says that the pass is complete.
-func (c *Claim) Finish(ctx context.Context, db sqlx.ExtContext, differences int64) error {
-	return c.write(ctx, db, `position = $4, differences = $5, finished_at = clock_timestamp()`, Position{Copied: c.Position.Copied}, differences)
-}
-
-// Release lets the next runner begin at once. It is sent even when ctx has ended.
-func (c *Claim) Release(ctx context.Context, db sqlx.ExtContext) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)
-	defer cancel()
-	return pg.Retry(ctx, releaseRetry, pg.Transient, func(ctx context.Context) error { return c.write(ctx, db, `owner = ''`) })
-}
-
-// A release that fails would make the next runner wait for the lease.
-const releaseTime = 5 * time.Second
-
-var releaseRetry = pg.Backoff{Base: 50 * time.Millisecond, Max: time.Second, Attempts: 10}
-
-// Value stores a position as JSON.
-func (p Position) Value() (driver.Value, error) {
-	text, err := json.Marshal(p)
-	return string(text), err
-}
-
-func (c *Claim) write(ctx context.Context, db sqlx.ExtContext, set string, more ...any) error {
-	res, err := db.ExecContext(ctx, `UPDATE tandem.backfill SET updated_at = clock_timestamp(), `+set+`
-		WHERE migration = $1 AND kind = $2 AND token = $3`, append([]any{c.Migration, c.Kind, c.Token}, more...)...)
+// Begin begins a round of the pass, of these ranges, in place of what p says; total is the estimate of its rows. When somebody else was faster it does nothing: read the pass again.
+func (p Pass) Begin(ctx context.Context, tx *sqlx.Tx, round int, total int64, copied *time.Time, ranges []Range) error {
+	res, err := tx.ExecContext(ctx, beginSQL, p.Migration, p.Kind, p.Token, round, total, Position{Copied: copied})
 	if err != nil {
-		return fmt.Errorf("position of %s of %s: %w", c.Kind, c.Migration, pg.Cause(ctx, err))
+		return fmt.Errorf("begin %s of %s: %w", p.Kind, p.Migration, missing(err))
 	}
 	if n, err := res.RowsAffected(); err != nil || n == 0 {
-		return errors.Join(err, fmt.Errorf("%s of %s: %w", c.Kind, c.Migration, ErrTaken))
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM tandem.range WHERE migration = $1 AND kind = $2`, p.Migration, p.Kind); err != nil {
+		return err
+	}
+	for i, r := range ranges {
+		_, err := tx.ExecContext(ctx, `INSERT INTO tandem.range (migration, kind, id, relation, low, high, blocks, weight) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+			p.Migration, p.Kind, i+1, r.Relation, pq.Array(r.Low), pq.Array(r.High), r.Blocks, r.Weight)
+		if err != nil {
+			return fmt.Errorf("range %d of %s of %s: %w", i+1, p.Kind, p.Migration, err)
+		}
 	}
 	return nil
 }
+
+// Finish says, in tx, that every row is done, and forgets the ranges. It loses to anybody who has begun a round, or has finished, since p was read.
+func (p Pass) Finish(ctx context.Context, tx *sqlx.Tx) (first bool, err error) {
+	const text = `
+		INSERT INTO tandem.backfill AS b (migration, kind, finished_at)
+		SELECT $1, $2, clock_timestamp() WHERE $3 = 0 OR EXISTS (SELECT FROM tandem.backfill WHERE migration = $1 AND kind = $2)
+		ON CONFLICT (migration, kind) DO UPDATE SET token = b.token + 1, under_way = false, finished_at = clock_timestamp(), updated_at = clock_timestamp(), owner = '',
+			rows = b.rows + coalesce((SELECT sum(r.rows) FROM tandem.range r WHERE r.migration = $1 AND r.kind = $2), 0),
+			differences = b.differences + coalesce((SELECT sum(r.differences) FROM tandem.range r WHERE r.migration = $1 AND r.kind = $2), 0),
+			written_at = greatest(b.written_at, (SELECT max(r.written_at) FROM tandem.range r WHERE r.migration = $1 AND r.kind = $2))
+		WHERE b.token = $3`
+	res, err := tx.ExecContext(ctx, text, p.Migration, p.Kind, p.Token)
+	if err != nil {
+		return false, fmt.Errorf("finish %s of %s: %w", p.Kind, p.Migration, missing(err))
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return false, err
+	}
+	_, err = tx.ExecContext(ctx, `DELETE FROM tandem.range WHERE migration = $1 AND kind = $2`, p.Migration, p.Kind)
+	return true, err
+}
+
+// Control is what an operator asks of all workers of a pass. A zero field leaves it to the worker's own options.
+type Control struct {
+	Paused    bool          `json:"paused,omitempty"`
+	Cancelled bool          `json:"cancelled,omitempty"`
+	Target    time.Duration `json:"target,omitempty"`  // of a statement
+	Rate      float64       `json:"rate,omitempty"`    // rows a second, of all workers together
+	Workers   int           `json:"workers,omitempty"` // of each process
+	By        string        `json:"by,omitempty"`      // who asked last, and why
+}
+
+// Scan reads it from JSON.
+func (c *Control) Scan(src any) error { return scanJSON(src, c) }
+
+// Value stores it as JSON.
+func (c Control) Value() (driver.Value, error) { return valueJSON(c) }
+
+func scanJSON(src, to any) error {
+	switch v := src.(type) {
+	case []byte:
+		return json.Unmarshal(v, to)
+	case string:
+		return json.Unmarshal([]byte(v), to)
+	case nil:
+		return nil
+	}
+	return errors.New("not JSON")
+}
+
+func valueJSON(v any) (driver.Value, error) {
+	text, err := json.Marshal(v)
+	return string(text), err
+}
+
+func worker() string { return fmt.Sprintf("%s pid %d", Actor(), os.Getpid()) }

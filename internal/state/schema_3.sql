@@ -5,7 +5,7 @@ ALTER TABLE tandem.backfill
 	ADD COLUMN round     int NOT NULL DEFAULT 0,           -- the first goes over all rows, those after it over what it left
 	ADD COLUMN control   jsonb NOT NULL DEFAULT '{}',      -- what is asked of all workers (state.Control)
 	ADD COLUMN progress  jsonb NOT NULL DEFAULT '{}',      -- what a runner has noted last (backfill.Progress)
-	ALTER COLUMN owner SET DEFAULT '';
+	ALTER COLUMN owner SET DEFAULT '';                     -- the workers are in tandem.range
 
 -- Each claim of a range has a token of its own: who has lost a range, or the whole pass, writes nothing more.
 CREATE SEQUENCE tandem.token;
@@ -29,7 +29,8 @@ CREATE TABLE tandem.range (
 	owner       text NOT NULL DEFAULT '',
 	seen_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
 	written_at  timestamptz,                               -- when rows changed last
-	PRIMARY KEY (migration, kind, id)
+	PRIMARY KEY (migration, kind, id),
+	FOREIGN KEY (migration, kind) REFERENCES tandem.backfill ON DELETE CASCADE
 );
 
 -- Why an operator lives with a row whose value does not convert; such a row holds nothing up.

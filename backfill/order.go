@@ -1,0 +1,153 @@
+package backfill
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/bits"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/tandem-go/tandem/internal/pg"
+	"github.com/tandem-go/tandem/internal/state"
+)
+
+// application is the application_name of a batch's transaction, before the migration's name.
+const application = "tandem backfill "
+
+// order decides in how many stripes the next window of blocks is done, and how long it is, from what is measured.
+type order struct {
+	forced  int    // Options.Stripes; 0: by measurement
+	hinders string // an index that makes heap-only updates impossible
+	oldest  snapshot
+	density float64 // rows to do on a page
+	speed   float64 // blocks a second that a stripe goes over
+	tried   bool    // whether pages have room of their own
+	plain   int     // windows to do without stripes before they are tried again
+	why     string  // there are no stripes
+
+	updated, hot int64 // in the window under way
+}
+
+func newOrder(forced int, hinders string) *order {
+	return &order{forced: forced, hinders: hinders, density: 50}
+}
+
+const (
+	// With 8 stripes the heap of a table of 60 rows a page grows by 35 %, with 16 by 27 % and with 4 by 46 % (BenchmarkBackfill, PostgreSQL 15); each reads every page once more.
+	usualStripes = 8
+	probeBlocks  = 16   // of the first window, which finds out whether pages have room
+	roomy        = 0.9  // the share of heap-only updates that shows it
+	hopeless     = 0.15 // of a window in stripes that have brought nothing
+	plainWindows = 8    // until stripes are tried again
+	// A page is pruned once no snapshot is older than its last stripe. A margin for snapshots that are taken meanwhile.
+	snapshotMargin = 1.5
+	maxWindow      = 1 << 16 // blocks: more than that between two stripes no cache holds
+)
+
+// snapshot is the oldest one that keeps dead rows from being pruned.
+type snapshot struct {
+	Seconds float64 `db:"seconds"`
+	Who     string  `db:"who"`
+}
+
+const snapshotSQL = `
+	SELECT seconds, who FROM (
+		SELECT extract(epoch FROM clock_timestamp() - xact_start)::float8 AS seconds, format('pid %s (%s)', pid, application_name) AS who
+		FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() AND datname = current_database()
+		UNION ALL SELECT extract(epoch FROM clock_timestamp() - prepared)::float8, 'prepared transaction ' || gid FROM pg_prepared_xacts WHERE database = current_database()
+		UNION ALL SELECT 'infinity', 'replication slot ' || slot_name FROM pg_replication_slots WHERE xmin IS NOT NULL AND age(xmin) > 10000
+		UNION ALL SELECT 'infinity', 'standby ' || coalesce(application_name, '') FROM pg_stat_replication WHERE backend_xmin IS NOT NULL AND age(backend_xmin) > 10000
+	) x WHERE seconds IS NOT NULL ORDER BY seconds DESC LIMIT 1`
+
+// look finds the oldest snapshot. What a role may not see does not count.
+func (o *order) look(ctx context.Context, q sqlx.QueryerContext) error {
+	var found []snapshot
+	if err := sqlx.SelectContext(ctx, q, &found, snapshotSQL); err != nil {
+		return fmt.Errorf("oldest snapshot: %w", pg.Cause(ctx, err))
+	}
+	if o.oldest = (snapshot{}); len(found) > 0 {
+		o.oldest = found[0]
+	}
+	return nil
+}
+
+// slice is the next one of a range of blocks, for a statement of so many rows.
+func (o *order) slice(r state.Range, rows int) slice {
+	stripes, length := r.Position.Stripes, int64(0)
+	if r.Position.High == nil {
+		o.updated, o.hot = 0, 0
+		stripes, length = o.next(rows)
+	}
+	s := blockSlice(r, o.blocks(rows, stripes), stripes, length)
+	s.rows = float64(s.blocks) * max(o.density, 1) / float64(stripes)
+	return s
+}
+
+// blocks is how many a statement goes over to find the rows in one stripe.
+func (o *order) blocks(rows, stripes int) int64 {
+	return int64(min(float64(rows*stripes)/max(o.density, 0.01)+1, maxWindow))
+}
+
+// next are the stripes of the next window and its length in blocks.
+func (o *order) next(rows int) (stripes int, length int64) {
+	need := int64(math.Min(o.speed*o.oldest.Seconds*snapshotMargin, math.MaxInt32))
+	switch {
+	case o.forced == 1:
+	case o.forced != 0:
+		return o.forced, max(o.blocks(rows, o.forced), need)
+	case o.hinders != "":
+		o.why = fmt.Sprintf("index %s holds a column that is written, so no update is heap-only", o.hinders)
+	case o.density < 2:
+		o.why = "there is hardly a page with two rows to do"
+	case !o.tried:
+		o.tried, o.why = true, "to see whether pages have room"
+		return 1, probeBlocks
+	case o.plain > 0:
+		o.plain--
+	case need > maxWindow:
+		o.why = fmt.Sprintf("a snapshot of %s, of %s, keeps dead rows from being pruned", o.oldest.Who, age(o.oldest.Seconds))
+	default:
+		o.why = ""
+		stripes = min(usualStripes, 1<<bits.Len(uint(o.density-1)))
+		return stripes, max(o.blocks(rows, stripes), need)
+	}
+	return 1, o.blocks(rows, 1)
+}
+
+// did learns from a statement how fast it went over blocks, how many rows it found there, and, when it ends a window, what stripes have brought.
+func (o *order) did(s slice, done statement) {
+	if s.blocks == 0 {
+		return
+	}
+	speed, density := float64(s.blocks)/max(done.took.Seconds(), 1e-6), float64(done.rows*int64(s.stripes))/float64(s.blocks)
+	if o.speed == 0 {
+		o.speed = speed
+	}
+	o.speed += (speed - o.speed) / 4
+	o.density += (density - o.density) / 4
+	if o.updated, o.hot = o.updated+done.answer.Updated, o.hot+done.answer.Hot; s.ended && o.forced == 0 && o.updated > 0 {
+		o.judge(s.stripes, float64(o.hot)/float64(o.updated))
+	}
+}
+
+// judge looks at a window's share of heap-only updates.
+func (o *order) judge(stripes int, hot float64) {
+	switch {
+	case stripes == 1 && hot >= roomy:
+		o.plain, o.why = 1, fmt.Sprintf("pages have room: %.0f %% of updates were heap-only", 100*hot)
+	case stripes > 1 && hot < hopeless:
+		o.plain, o.why = plainWindows, fmt.Sprintf("only %.0f %% of updates were heap-only", 100*hot)
+		if o.oldest.Who != "" {
+			o.why += fmt.Sprintf("; the oldest snapshot is of %s, of %s", o.oldest.Who, age(o.oldest.Seconds))
+		}
+	}
+}
+
+func age(seconds float64) string {
+	if math.IsInf(seconds, 0) {
+		return "unknown age"
+	}
+	return time.Duration(seconds * float64(time.Second)).Round(time.Millisecond).String()
+}

@@ -1,0 +1,224 @@
+package backfill
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tandem-go/tandem/internal/pg"
+	"github.com/tandem-go/tandem/internal/state"
+)
+
+// worker goes over one range after the other.
+type worker struct {
+	*runner
+	task  *task // on the range's relation
+	size  *sizer
+	order *order
+	saved state.Range // what is committed of the range
+	do    func(ctx context.Context, s slice) (statement, error)
+}
+
+// statement is what one transaction has done.
+type statement struct {
+	saved  state.Range // how far the range is with it
+	answer state.Answer
+	rows   int64 // written, or compared
+	took   time.Duration
+}
+
+// work runs the workers until no range of the round is left, or Options.For is over.
+func (r *runner) work(ctx context.Context, p state.Pass, stripes int, doer func(*worker) func(context.Context, slice) (statement, error)) error {
+	var err error
+	if r.progress, err = r.newProgress(ctx, p); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for range r.o.Workers {
+		w := &worker{runner: r, size: newSizer(r.o.Batch), order: newOrder(stripes, r.hinders)}
+		w.do = doer(w)
+		g.Go(func() error { return w.ranges(ctx) })
+	}
+	return g.Wait()
+}
+
+// ranges claims one range after the other. When all that are left are others', it waits for them to be done or given up.
+func (w *worker) ranges(ctx context.Context) error {
+	for others := newOthers(); !w.over(); {
+		var claimed *state.Range
+		var signs []state.Sign
+		err := w.retry(ctx, func(ctx context.Context) (err error) {
+			if claimed, err = state.Claim(ctx, w.db, w.runner.task.d.Name(), w.kind, lease, others.silent()); err == nil && claimed == nil {
+				signs, err = state.Signs(ctx, w.db, w.runner.task.d.Name(), w.kind)
+			}
+			return err
+		})
+		switch {
+		case err != nil:
+			return err
+		case claimed != nil:
+			err = w.overRange(ctx, *claimed)
+		case len(signs) == 0:
+			return nil
+		default:
+			others.hear(signs)
+			err = pg.Sleep(ctx, lease/40)
+		}
+		if err != nil && !errors.Is(err, ErrTaken) { // who has taken the range over goes on with it
+			return err
+		}
+	}
+	return nil
+}
+
+// others are the workers that this one waits for. They may be taken over after lease without a sign of life, by the database's clock, which Claim asks, or by ours: where the
+// database's was set back, the last sign of life lies in the future.
+type others struct {
+	last  map[int64]time.Time // the sign of life of each token
+	since map[int64]time.Time // when we heard it
+}
+
+func newOthers() *others { return &others{} }
+
+func (o *others) hear(signs []state.Sign) {
+	last, since := map[int64]time.Time{}, map[int64]time.Time{}
+	for _, s := range signs {
+		last[s.Token], since[s.Token] = s.SeenAt, time.Now()
+		if before, ok := o.last[s.Token]; ok && before.Equal(s.SeenAt) {
+			since[s.Token] = o.since[s.Token]
+		}
+	}
+	o.last, o.since = last, since
+}
+
+func (o *others) silent() (tokens []int64) {
+	for token, since := range o.since {
+		if time.Since(since) > lease {
+			tokens = append(tokens, token)
+		}
+	}
+	return tokens
+}
+
+// overRange goes over one range to its end.
+func (w *worker) overRange(ctx context.Context, claimed state.Range) (err error) {
+	w.saved, w.task = claimed, w.taskOn(claimed.Relation)
+	defer func() {
+		if !w.saved.Done && !errors.Is(err, ErrTaken) {
+			err = errors.Join(err, w.saved.Release(ctx, w.db))
+		}
+	}()
+	for !w.saved.Done && !w.over() {
+		if err := w.step(ctx); err != nil {
+			return at(w.saved, err)
+		}
+		if ctx.Err() != nil {
+			return at(w.saved, context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+// taskOn is the task on a relation.
+func (r *runner) taskOn(relation string) *task {
+	if r.other != nil && r.other.table == relation {
+		return r.other
+	}
+	return r.task.on(relation)
+}
+
+// step runs one statement, and learns from it.
+func (w *worker) step(ctx context.Context) error {
+	s, err := w.slice(ctx)
+	if err != nil {
+		return err
+	}
+	var done statement
+	err = w.retry(ctx, func(ctx context.Context) (err error) {
+		began := time.Now()
+		done, err = w.do(ctx, s)
+		done.took = time.Since(began)
+		return err
+	})
+	if refused(err) {
+		return w.halve(ctx, s)
+	}
+	if err != nil {
+		return err
+	}
+	w.size.took(s.rows, done.took, w.o.Target)
+	w.order.did(s, done)
+	return w.note(ctx, done)
+}
+
+// slice is what the next statement goes over.
+func (w *worker) slice(ctx context.Context) (s slice, err error) {
+	if !w.saved.Blocks {
+		from, n := w.saved.From(), w.size.rows()
+		high, err := w.key(ctx, w.task.windowSQL(from != nil), append(append(anys(w.saved.High), anys(from)...), n-1)...)
+		if high == nil {
+			high = w.saved.High
+		}
+		return w.task.keySlice(w.saved, high, float64(n)), err
+	}
+	if w.saved.Position.High == nil {
+		err = w.retry(ctx, func(ctx context.Context) error { return w.order.look(ctx, w.db) })
+	}
+	return w.order.slice(w.saved, w.size.rows()), err
+}
+
+// note keeps what is committed, and reports it.
+func (w *worker) note(ctx context.Context, done statement) error {
+	w.saved = done.saved
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.res.Rows += done.rows
+	if err := w.progress.refresh(ctx, w.runner); err != nil {
+		return err
+	}
+	w.o.Progress(w.progress.at(w.saved.ID, w.saved.Share))
+	return w.checkBad()
+}
+
+// inTx is a transaction of a batch.
+func (w *worker) inTx(ctx context.Context, fn func(ctx context.Context, tx *sqlx.Tx) error) error {
+	s := pg.Settings{LockTimeout: lockTimeout, AsyncCommit: true, Application: application + w.task.d.Name()}
+	return pg.InTx(ctx, w.db, s, func(ctx context.Context, tx *sqlx.Tx) error {
+		if err := w.task.announce(ctx, tx); err != nil {
+			return err
+		}
+		return fn(ctx, tx)
+	})
+}
+
+// save stores how far the range is with so many rows more.
+func (w *worker) save(ctx context.Context, tx *sqlx.Tx, next state.Range, rows, differences int64) (done statement, err error) {
+	next.Rows, next.Differences = w.saved.Rows+rows, w.saved.Differences+differences
+	done.saved, done.rows = next, rows
+	done.answer, err = next.Save(ctx, tx)
+	return done, err
+}
+
+// copyInServer is one UPDATE. The commit is asynchronous: a crash loses rows and position together, so nothing is skipped.
+func (w *worker) copyInServer(ctx context.Context, s slice) (done statement, err error) {
+	text, before := w.task.updateSQL(s.where), w.task.before("", s.where)
+	err = w.inTx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+		if err := runAll(ctx, tx, before, s.args); err != nil {
+			return err
+		}
+		res, err := tx.ExecContext(ctx, text, s.args...)
+		if err != nil {
+			return err
+		}
+		written, err := res.RowsAffected()
+		if err != nil {
+			return err
+		}
+		done, err = w.save(ctx, tx, s.next, written, 0)
+		return err
+	})
+	return done, err
+}
