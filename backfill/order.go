@@ -21,6 +21,7 @@ type order struct {
 	forced  int    // Options.Stripes; 0: by measurement
 	hinders string // an index that makes heap-only updates impossible
 	oldest  snapshot
+	others  float64 // seconds that a snapshot of another worker may last
 	density float64 // rows to do on a page
 	speed   float64 // blocks a second that a stripe goes over
 	tried   bool    // whether pages have room of their own
@@ -30,13 +31,18 @@ type order struct {
 	updated, hot int64 // in the window under way
 }
 
-func newOrder(forced int, hinders string) *order {
-	return &order{forced: forced, hinders: hinders, density: 50}
+func newOrder(forced int, hinders string, o Options) *order {
+	out := &order{forced: forced, hinders: hinders, density: usualDensity}
+	if o.Workers > 1 { // a statement of another worker is a snapshot, and lasts so long
+		out.others = 2 * o.Target.Seconds()
+	}
+	return out
 }
 
 const (
 	// With 8 stripes the heap of a table of 60 rows a page grows by 35 %, with 16 by 27 % and with 4 by 46 % (BenchmarkBackfill, PostgreSQL 15); each reads every page once more.
 	usualStripes = 8
+	usualDensity = 50   // rows to do on a page, before any was seen
 	probeBlocks  = 16   // of the first window, which finds out whether pages have room
 	roomy        = 0.9  // the share of heap-only updates that shows it
 	hopeless     = 0.15 // of a window in stripes that have brought nothing
@@ -92,7 +98,7 @@ func (o *order) blocks(rows, stripes int) int64 {
 
 // next are the stripes of the next window and its length in blocks.
 func (o *order) next(rows int) (stripes int, length int64) {
-	need := int64(math.Min(o.speed*o.oldest.Seconds*snapshotMargin, math.MaxInt32))
+	need := int64(math.Min(o.speed*max(o.oldest.Seconds, o.others)*snapshotMargin, math.MaxInt32))
 	switch {
 	case o.forced == 1:
 	case o.forced != 0:
@@ -127,7 +133,7 @@ func (o *order) did(s slice, done statement) {
 	}
 	o.speed += (speed - o.speed) / 4
 	o.density += (density - o.density) / 4
-	if o.updated, o.hot = o.updated+done.answer.Updated, o.hot+done.answer.Hot; s.ended && o.forced == 0 && o.updated > 0 {
+	if o.updated, o.hot = o.updated+done.updated, o.hot+done.hot; s.ended && o.forced == 0 && o.updated > 0 {
 		o.judge(s.stripes, float64(o.hot)/float64(o.updated))
 	}
 }

@@ -13,6 +13,7 @@ type Progress struct {
 	Total int64         // rows of the table: counted up to 100,000, else the planner's estimate, corrected as the pass goes on
 	Rate  float64       // rows a second, over the last seconds
 	Left  time.Duration // at that rate; 0 when done or not yet known
+	Plain string        // why rows are not done in stripes; "" when they are
 	Done  bool
 }
 
@@ -103,9 +104,13 @@ func (g *progress) rows() int64 {
 }
 
 // at is the progress when a range has come so far.
-func (g *progress) at(id int, share float64) Progress {
-	s := g.shares[id]
-	s.Share = share
-	g.shares[id] = s
-	return g.meter.at(min(g.rows(), g.total))
+func (g *progress) at(r state.Range, plain string) Progress {
+	s := g.shares[r.ID]
+	s.Share = r.Share
+	g.shares[r.ID] = s
+	p := g.meter.at(min(g.rows(), g.total))
+	if p.Plain = plain; !r.Blocks {
+		p.Plain = "in the order of the key"
+	}
+	return p
 }

@@ -15,11 +15,12 @@ import (
 // worker goes over one range after the other.
 type worker struct {
 	*runner
-	task  *task // on the range's relation
-	size  *sizer
-	order *order
-	saved state.Range // what is committed of the range
-	do    func(ctx context.Context, s slice) (statement, error)
+	task   *task // on the range's relation
+	size   *sizer
+	order  *order
+	saved  state.Range   // what is committed of the range
+	before state.Updates // as the transaction under way began
+	do     func(ctx context.Context, s slice) (statement, error)
 }
 
 // statement is what one transaction has done.
@@ -28,6 +29,8 @@ type statement struct {
 	answer state.Answer
 	rows   int64 // written, or compared
 	took   time.Duration
+
+	updated, hot int64 // row versions made, and of them those without new index entries
 }
 
 // work runs the workers until no range of the round is left, or Options.For is over.
@@ -38,7 +41,7 @@ func (r *runner) work(ctx context.Context, p state.Pass, stripes int, doer func(
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	for range r.o.Workers {
-		w := &worker{runner: r, size: newSizer(r.o.Batch), order: newOrder(stripes, r.hinders)}
+		w := &worker{runner: r, size: newSizer(r.o.Batch), order: newOrder(stripes, r.hinders, r.o)}
 		w.do = doer(w)
 		g.Go(func() error { return w.ranges(ctx) })
 	}
@@ -179,16 +182,21 @@ func (w *worker) note(ctx context.Context, done statement) error {
 	if err := w.progress.refresh(ctx, w.runner); err != nil {
 		return err
 	}
-	w.o.Progress(w.progress.at(w.saved.ID, w.saved.Share))
+	w.o.Progress(w.progress.at(w.saved, w.order.why))
 	return w.checkBad()
 }
 
 // inTx is a transaction of a batch.
 func (w *worker) inTx(ctx context.Context, fn func(ctx context.Context, tx *sqlx.Tx) error) error {
 	s := pg.Settings{LockTimeout: lockTimeout, AsyncCommit: true, Application: application + w.task.d.Name()}
-	return pg.InTx(ctx, w.db, s, func(ctx context.Context, tx *sqlx.Tx) error {
+	return pg.InTx(ctx, w.db, s, func(ctx context.Context, tx *sqlx.Tx) (err error) {
 		if err := w.task.announce(ctx, tx); err != nil {
 			return err
+		}
+		if w.saved.Blocks {
+			if w.before, err = w.saved.Updates(ctx, tx); err != nil {
+				return err
+			}
 		}
 		return fn(ctx, tx)
 	})
@@ -199,6 +207,7 @@ func (w *worker) save(ctx context.Context, tx *sqlx.Tx, next state.Range, rows, 
 	next.Rows, next.Differences = w.saved.Rows+rows, w.saved.Differences+differences
 	done.saved, done.rows = next, rows
 	done.answer, err = next.Save(ctx, tx)
+	done.updated, done.hot = done.answer.Updated-w.before.Updated, done.answer.Hot-w.before.Hot
 	return done, err
 }
 

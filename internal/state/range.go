@@ -118,11 +118,26 @@ func Shares(ctx context.Context, q sqlx.QueryerContext, migration, kind string) 
 	return out, nil
 }
 
+// Updates are counts of a relation in this session, since it reported them last.
+type Updates struct {
+	Updated int64 `db:"updated"`
+	Hot     int64 `db:"hot"` // of them on their page, without new index entries
+}
+
+const updatesSQL = `coalesce(pg_stat_get_xact_tuples_updated(to_regclass(relation)), 0) AS updated, coalesce(pg_stat_get_xact_tuples_hot_updated(to_regclass(relation)), 0) AS hot`
+
+// Updates reads the counts as a transaction begins: what Save answers less these is its own.
+func (r Range) Updates(ctx context.Context, q sqlx.QueryerContext) (u Updates, err error) {
+	if err := sqlx.GetContext(ctx, q, &u, `SELECT `+updatesSQL+` FROM (SELECT $1 AS relation) r`, r.Relation); err != nil {
+		return u, fmt.Errorf("updates of %s: %w", r.Relation, pg.Cause(ctx, err))
+	}
+	return u, nil
+}
+
 // Answer is what the database says when a worker saves its position.
 type Answer struct {
 	Control Control `db:"control"`
-	Updated int64   `db:"updated"` // rows of the relation that this transaction has updated so far
-	Hot     int64   `db:"hot"`     // of them on their page, without new index entries
+	Updates
 }
 
 const saveSQL = `
@@ -130,7 +145,7 @@ const saveSQL = `
 		written_at = CASE WHEN r.kind = 'verify' OR rows = $7 THEN written_at ELSE clock_timestamp() END
 	WHERE migration = $1 AND kind = $2 AND id = $3 AND token = $4
 	RETURNING coalesce((SELECT control FROM tandem.backfill b WHERE b.migration = r.migration AND b.kind = r.kind), '{}') AS control,
-	          coalesce(pg_stat_get_xact_tuples_updated(to_regclass(relation)), 0) AS updated, coalesce(pg_stat_get_xact_tuples_hot_updated(to_regclass(relation)), 0) AS hot`
+	          ` + updatesSQL
 
 // Save writes how far the range is, in the transaction that writes the rows. r is what shall be stored; keep it once that is committed.
 func (r Range) Save(ctx context.Context, q sqlx.QueryerContext) (Answer, error) {
