@@ -28,7 +28,10 @@ type order struct {
 	plain   int     // windows to do without stripes before they are tried again
 	why     string  // there are no stripes
 
-	updated, hot int64 // in the window under way
+	// of the window under way:
+	blocks       int64 // its length; 0: it was begun by another worker
+	rows         int64 // written
+	updated, hot int64 // row versions made, and of them those without new index entries
 }
 
 func newOrder(forced int, hinders string, o Options) *order {
@@ -83,16 +86,17 @@ func (o *order) look(ctx context.Context, q sqlx.QueryerContext) error {
 func (o *order) slice(r state.Range, rows int) slice {
 	stripes, length := r.Position.Stripes, int64(0)
 	if r.Position.High == nil {
-		o.updated, o.hot = 0, 0
 		stripes, length = o.next(rows)
+		length = min(length, block(r.High)-block(r.From()))
+		o.blocks, o.rows, o.updated, o.hot = length, 0, 0, 0
 	}
-	s := blockSlice(r, o.blocks(rows, stripes), stripes, length)
+	s := blockSlice(r, o.length(rows, stripes), stripes, length)
 	s.rows = float64(s.blocks) * max(o.density, 1) / float64(stripes)
 	return s
 }
 
-// blocks is how many a statement goes over to find the rows in one stripe.
-func (o *order) blocks(rows, stripes int) int64 {
+// length is how many blocks a statement goes over to find the rows in one stripe.
+func (o *order) length(rows, stripes int) int64 {
 	return int64(min(float64(rows*stripes)/max(o.density, 0.01)+1, maxWindow))
 }
 
@@ -102,7 +106,7 @@ func (o *order) next(rows int) (stripes int, length int64) {
 	switch {
 	case o.forced == 1:
 	case o.forced != 0:
-		return o.forced, max(o.blocks(rows, o.forced), need)
+		return o.forced, max(o.length(rows, o.forced), need)
 	case o.hinders != "":
 		o.why = fmt.Sprintf("index %s holds a column that is written, so no update is heap-only", o.hinders)
 	case o.density < 2:
@@ -116,26 +120,31 @@ func (o *order) next(rows int) (stripes int, length int64) {
 		o.why = fmt.Sprintf("a snapshot of %s, of %s, keeps dead rows from being pruned", o.oldest.Who, age(o.oldest.Seconds))
 	default:
 		o.why = ""
-		stripes = min(usualStripes, 1<<bits.Len(uint(o.density-1)))
-		return stripes, max(o.blocks(rows, stripes), need)
+		stripes = min(usualStripes, 1<<bits.Len(uint(math.Ceil(o.density)-1)))
+		return stripes, max(o.length(rows, stripes), need)
 	}
-	return 1, o.blocks(rows, 1)
+	return 1, o.length(rows, 1)
 }
 
-// did learns from a statement how fast it went over blocks, how many rows it found there, and, when it ends a window, what stripes have brought.
+// did learns from a statement how fast it went over blocks, and, when it ends a window, how many rows there were and what stripes have brought.
 func (o *order) did(s slice, done statement) {
 	if s.blocks == 0 {
 		return
 	}
-	speed, density := float64(s.blocks)/max(done.took.Seconds(), 1e-6), float64(done.rows*int64(s.stripes))/float64(s.blocks)
+	speed := float64(s.blocks) / max(done.took.Seconds(), 1e-6)
 	if o.speed == 0 {
 		o.speed = speed
 	}
 	o.speed += (speed - o.speed) / 4
-	o.density += (density - o.density) / 4
-	if o.updated, o.hot = o.updated+done.updated, o.hot+done.hot; s.ended && o.forced == 0 && o.updated > 0 {
+	o.rows, o.updated, o.hot = o.rows+done.rows, o.updated+done.updated, o.hot+done.hot
+	if !s.ended || o.blocks == 0 {
+		return
+	}
+	o.density = float64(o.rows) / float64(o.blocks)
+	if o.forced == 0 && o.updated > 0 {
 		o.judge(s.stripes, float64(o.hot)/float64(o.updated))
 	}
+	o.blocks = 0
 }
 
 // judge looks at a window's share of heap-only updates.
