@@ -24,6 +24,7 @@ type Options struct {
 	Reverse  bool           // copy new back to old, after switchover.Revert from Contract; defaults to old to new
 	Workers  int            // that copy at a time in this process, 1 to 32, each with one connection of the pool, with a conversion in Go two; defaults to 1
 	Target   time.Duration  // what a statement shall take, 1 ms to 10 s; defaults to 50 ms
+	Rate     float64        // rows a second at most, of all workers in all processes together; defaults to what they can
 	Batch    int            // rows a statement at most, 10 to 50,000; defaults to 50,000
 	Stripes  int            // transactions a window of blocks, a power of two up to 64; 1: plain windows in the order of the key; defaults to what is measured
 	BadRows  int            // rows that one call sets aside before it stops with ErrBadRows; defaults to 10,000
@@ -35,6 +36,8 @@ const (
 	defaultTarget  = 50 * time.Millisecond
 	defaultBatch   = 50_000
 	defaultBadRows = 10_000
+	minTarget      = time.Millisecond
+	maxTarget      = 10 * time.Second
 	maxStripes     = 64
 	maxWorkers     = 32
 	lease          = 10 * time.Second
@@ -63,8 +66,10 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("options: %d bad rows: must be positive", o.BadRows)
 	case o.Workers < 1 || o.Workers > maxWorkers:
 		return o, fmt.Errorf("options: %d workers: must lie between 1 and %d", o.Workers, maxWorkers)
-	case o.Target < time.Millisecond || o.Target > 10*time.Second:
-		return o, fmt.Errorf("options: target %s: must lie between 1ms and 10s", o.Target)
+	case o.Target < minTarget || o.Target > maxTarget:
+		return o, fmt.Errorf("options: target %s: must lie between %s and %s", o.Target, minTarget, maxTarget)
+	case o.Rate < 0:
+		return o, fmt.Errorf("options: rate %g: must be positive", o.Rate)
 	case o.Batch < minBatch || o.Batch > defaultBatch:
 		return o, fmt.Errorf("options: batch of %d rows: must lie between %d and %d", o.Batch, minBatch, defaultBatch)
 	case o.Stripes < 0 || o.Stripes > maxStripes || o.Stripes&(o.Stripes-1) != 0:

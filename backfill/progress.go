@@ -14,6 +14,7 @@ type Progress struct {
 	Rate  float64       // rows a second, over the last seconds
 	Left  time.Duration // at that rate; 0 when done or not yet known
 	Plain string        // why rows are not done in stripes; "" when they are
+	Held  string        // why a worker rests, or has to stand still; "" when nothing holds it
 	Done  bool
 }
 
@@ -90,6 +91,16 @@ func (g *progress) refresh(ctx context.Context, r *runner) error {
 		g.shares[s.ID] = s
 	}
 	return nil
+}
+
+// working is how many workers there are, in all processes.
+func (g *progress) working() (n int) {
+	for _, s := range g.shares {
+		if s.Owned {
+			n++
+		}
+	}
+	return n
 }
 
 func (g *progress) rows() int64 {

@@ -70,6 +70,9 @@ type runner struct {
 	hinders string    // an index that makes heap-only updates impossible
 
 	mu       sync.Mutex // of what follows
+	control  Control    // what is asked of all workers
+	running  int        // workers of this call
+	start    func()     // another one
 	bad      int        // rows set aside by this call
 	res      Result
 	progress *progress
@@ -138,8 +141,6 @@ func (r *runner) rounds(ctx context.Context) error {
 		switch {
 		case err != nil:
 			return err
-		case p.Control.Cancelled:
-			return fmt.Errorf("%w by %s: backfill.Resume lets it go on", ErrCancelled, p.Control.By)
 		case !p.UnderWay && begun != 0 && p.FinishedAt == nil:
 			return fmt.Errorf("the pass was forgotten while it ran: %w", ErrTaken)
 		case !p.UnderWay && begun != 0: // another process has done the last of it

@@ -20,6 +20,7 @@ type worker struct {
 	order  *order
 	saved  state.Range   // what is committed of the range
 	before state.Updates // as the transaction under way began
+	said   string        // why it rests, as the range says
 	do     func(ctx context.Context, s slice) (statement, error)
 }
 
@@ -39,12 +40,17 @@ func (r *runner) work(ctx context.Context, p state.Pass, stripes int, doer func(
 	if r.progress, err = r.newProgress(ctx, p); err != nil {
 		return err
 	}
+	c, err := state.LoadControl(ctx, r.db, r.task.d.Name())
+	if err != nil {
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
-	for range r.o.Workers {
+	r.running, r.start = 0, func() {
 		w := &worker{runner: r, size: newSizer(r.o.Batch), order: newOrder(stripes, r.hinders, r.o)}
 		w.do = doer(w)
 		g.Go(func() error { return w.ranges(ctx) })
 	}
+	r.heed(c)
 	return g.Wait()
 }
 
@@ -68,13 +74,28 @@ func (w *worker) ranges(ctx context.Context) error {
 			return nil
 		default:
 			others.hear(signs)
-			err = pg.Sleep(ctx, lease/40)
+			err = w.wait(ctx)
 		}
-		if err != nil && !errors.Is(err, ErrTaken) { // who has taken the range over goes on with it
+		switch {
+		case errors.Is(err, errSuperfluous):
+			return nil
+		case err != nil && !errors.Is(err, ErrTaken): // who has taken the range over goes on with it
 			return err
 		}
 	}
 	return nil
+}
+
+// wait lets others work, and hears what is asked.
+func (w *worker) wait(ctx context.Context) error {
+	c, err := state.LoadControl(ctx, w.db, w.runner.task.d.Name())
+	if err != nil {
+		return err
+	}
+	if w.heed(c); c.Cancelled {
+		return cancelled(c)
+	}
+	return pg.Sleep(ctx, pollTime)
 }
 
 // others are the workers that this one waits for. They may be taken over after lease without a sign of life, by the database's clock, which Claim asks, or by ours: where the
@@ -114,12 +135,19 @@ func (w *worker) overRange(ctx context.Context, claimed state.Range) (err error)
 			err = errors.Join(err, w.saved.Release(ctx, w.db))
 		}
 	}()
-	for !w.saved.Done && !w.over() {
-		if err := w.step(ctx); err != nil {
+	var done statement
+	for !w.over() {
+		if err := w.rest(ctx, done.rows, done.took); err != nil {
+			return at(w.saved, err)
+		}
+		if done, err = w.step(ctx); err != nil {
 			return at(w.saved, err)
 		}
 		if ctx.Err() != nil {
 			return at(w.saved, context.Cause(ctx))
+		}
+		if w.saved.Done {
+			return nil
 		}
 	}
 	return nil
@@ -134,12 +162,11 @@ func (r *runner) taskOn(relation string) *task {
 }
 
 // step runs one statement, and learns from it.
-func (w *worker) step(ctx context.Context) error {
+func (w *worker) step(ctx context.Context) (done statement, err error) {
 	s, err := w.slice(ctx)
 	if err != nil {
-		return err
+		return done, err
 	}
-	var done statement
 	err = w.retry(ctx, func(ctx context.Context) (err error) {
 		began := time.Now()
 		done, err = w.do(ctx, s)
@@ -147,14 +174,16 @@ func (w *worker) step(ctx context.Context) error {
 		return err
 	})
 	if refused(err) {
-		return w.halve(ctx, s)
+		return done, w.halve(ctx, s)
 	}
 	if err != nil {
-		return err
+		return done, err
 	}
-	w.size.took(s.rows, done.took, w.o.Target)
+	w.heed(done.answer.Control)
+	w.size.most = float64(w.most())
+	w.size.took(s.rows, done.took, w.target())
 	w.order.did(s, done)
-	return w.note(ctx, done)
+	return done, w.note(ctx, done)
 }
 
 // slice is what the next statement goes over.
@@ -179,11 +208,21 @@ func (w *worker) note(ctx context.Context, done statement) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.res.Rows += done.rows
+	if err := w.report(ctx, ""); err != nil {
+		return err
+	}
+	return w.checkBad()
+}
+
+// report tells how far the pass is, and why this worker rests. The runner is locked.
+func (w *worker) report(ctx context.Context, held string) error {
 	if err := w.progress.refresh(ctx, w.runner); err != nil {
 		return err
 	}
-	w.o.Progress(w.progress.at(w.saved, w.order.why))
-	return w.checkBad()
+	p := w.progress.at(w.saved, w.order.why)
+	p.Held = held
+	w.o.Progress(p)
+	return nil
 }
 
 // inTx is a transaction of a batch.

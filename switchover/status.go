@@ -155,6 +155,12 @@ func (s MigrationStatus) String() string {
 	}
 	for _, p := range s.Passes {
 		state := "under way"
+		if p.UnderWay {
+			state = fmt.Sprintf("under way, %.0f %% of round %d", 100*p.Share, p.Round+1)
+		}
+		if p.Held != "" {
+			state += ", held: " + p.Held
+		}
 		if p.FinishedAt != nil {
 			state = "finished " + p.FinishedAt.Format(time.DateTime)
 		}

@@ -207,7 +207,7 @@ func (m *Migration) SetRelaxed(ctx context.Context, tx *sqlx.Tx, r Relaxed) erro
 }
 
 // notes are the tables that hold what happened during one migration.
-var notes = []string{"backfill", "dirty", "stray", "bad_row", "mismatch", "comparison"}
+var notes = []string{"backfill", "control", "dirty", "stray", "bad_row", "mismatch", "comparison"}
 
 // Forget removes a migration and all that was noted for it, except its events.
 func Forget(ctx context.Context, tx *sqlx.Tx, name string) error {

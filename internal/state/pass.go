@@ -26,7 +26,8 @@ type Pass struct {
 	Rows        int64      `db:"rows"`
 	Total       int64      `db:"total"`
 	Differences int64      `db:"differences"`
-	Control     Control    `db:"control"`
+	Share       float64    `db:"share"` // of the round under way that has been gone over
+	Held        string     `db:"held"`  // why workers rest
 	StartedAt   time.Time  `db:"started_at"`
 	UpdatedAt   time.Time  `db:"updated_at"`
 	WrittenAt   *time.Time `db:"written_at"` // when rows changed last
@@ -37,11 +38,11 @@ type Pass struct {
 // passesSQL adds the ranges, whose rows are of the present round, to what the rounds before have done.
 const passesSQL = `
 	SELECT b.migration, b.kind, b.token, b.under_way, b.round, coalesce(nullif(r.owners, ''), b.owner) AS owner, b.rows + coalesce(r.rows, 0) AS rows, b.total,
-	       b.differences + coalesce(r.differences, 0) AS differences, b.control, b.started_at, greatest(b.updated_at, r.seen_at) AS updated_at,
+	       b.differences + coalesce(r.differences, 0) AS differences, coalesce(r.held, '') AS held, coalesce(r.share, 0) AS share, b.started_at, greatest(b.updated_at, r.seen_at) AS updated_at,
 	       greatest(b.written_at, r.written_at) AS written_at, b.finished_at, (b.position ->> 'copied')::timestamptz AS copied
 	FROM tandem.backfill b LEFT JOIN LATERAL (
-		SELECT sum(rows) AS rows, sum(differences) AS differences, max(seen_at) AS seen_at, max(written_at) AS written_at,
-		       string_agg(DISTINCT nullif(owner, ''), ', ') AS owners
+		SELECT sum(rows) AS rows, sum(weight * share) / nullif(sum(weight), 0) AS share, sum(differences) AS differences, max(seen_at) AS seen_at, max(written_at) AS written_at,
+		       string_agg(DISTINCT nullif(owner, ''), ', ') AS owners, string_agg(DISTINCT nullif(held, ''), '; ') FILTER (WHERE owner <> '') AS held
 		FROM tandem.range WHERE migration = b.migration AND kind = b.kind) r ON true
 	WHERE b.migration = $1`
 
@@ -118,22 +119,6 @@ func (p Pass) Finish(ctx context.Context, tx *sqlx.Tx) (first bool, err error) {
 	_, err = tx.ExecContext(ctx, `DELETE FROM tandem.range WHERE migration = $1 AND kind = $2`, p.Migration, p.Kind)
 	return true, err
 }
-
-// Control is what an operator asks of all workers of a pass. A zero field leaves it to the worker's own options.
-type Control struct {
-	Paused    bool          `json:"paused,omitempty"`
-	Cancelled bool          `json:"cancelled,omitempty"`
-	Target    time.Duration `json:"target,omitempty"`  // of a statement
-	Rate      float64       `json:"rate,omitempty"`    // rows a second, of all workers together
-	Workers   int           `json:"workers,omitempty"` // of each process
-	By        string        `json:"by,omitempty"`      // who asked last, and why
-}
-
-// Scan reads it from JSON.
-func (c *Control) Scan(src any) error { return scanJSON(src, c) }
-
-// Value stores it as JSON.
-func (c Control) Value() (driver.Value, error) { return valueJSON(c) }
 
 func scanJSON(src, to any) error {
 	switch v := src.(type) {

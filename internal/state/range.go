@@ -107,12 +107,13 @@ type Share struct {
 	ID     int     `db:"id"`
 	Weight float64 `db:"weight"`
 	Share  float64 `db:"share"`
+	Owned  bool    `db:"owned"` // somebody works on it
 }
 
 // Shares lists those of all ranges of a pass.
 func Shares(ctx context.Context, q sqlx.QueryerContext, migration, kind string) ([]Share, error) {
 	var out []Share
-	if err := sqlx.SelectContext(ctx, q, &out, `SELECT id, weight, share FROM tandem.range WHERE migration = $1 AND kind = $2`, migration, kind); err != nil {
+	if err := sqlx.SelectContext(ctx, q, &out, `SELECT id, weight, share, owner <> '' AS owned FROM tandem.range WHERE migration = $1 AND kind = $2`, migration, kind); err != nil {
 		return nil, fmt.Errorf("ranges of %s of %s: %w", kind, migration, pg.Cause(ctx, err))
 	}
 	return out, nil
@@ -141,10 +142,10 @@ type Answer struct {
 }
 
 const saveSQL = `
-	UPDATE tandem.range r SET position = $5, share = $6, rows = $7, differences = $8, done = $9, owner = CASE WHEN $9 THEN '' ELSE owner END, seen_at = clock_timestamp(),
+	UPDATE tandem.range r SET position = $5, share = $6, rows = $7, differences = $8, done = $9, held = '', owner = CASE WHEN $9 THEN '' ELSE owner END, seen_at = clock_timestamp(),
 		written_at = CASE WHEN r.kind = 'verify' OR rows = $7 THEN written_at ELSE clock_timestamp() END
 	WHERE migration = $1 AND kind = $2 AND id = $3 AND token = $4
-	RETURNING coalesce((SELECT control FROM tandem.backfill b WHERE b.migration = r.migration AND b.kind = r.kind), '{}') AS control,
+	RETURNING coalesce((SELECT control FROM tandem.control c WHERE c.migration = r.migration), '{}') AS control,
 	          ` + updatesSQL
 
 // Save writes how far the range is, in the transaction that writes the rows. r is what shall be stored; keep it once that is committed.
@@ -154,12 +155,12 @@ func (r Range) Save(ctx context.Context, q sqlx.QueryerContext) (Answer, error) 
 	return a, r.lost(ctx, err)
 }
 
-// Touch is a sign of life of a worker that waits.
-func (r Range) Touch(ctx context.Context, q sqlx.QueryerContext) (Answer, error) {
+// Touch is a sign of life of a worker that rests, and says why.
+func (r Range) Touch(ctx context.Context, q sqlx.QueryerContext, held string) (Answer, error) {
 	var a Answer
-	err := sqlx.GetContext(ctx, q, &a, `UPDATE tandem.range r SET seen_at = clock_timestamp() WHERE migration = $1 AND kind = $2 AND id = $3 AND token = $4
-		RETURNING coalesce((SELECT control FROM tandem.backfill b WHERE b.migration = r.migration AND b.kind = r.kind), '{}') AS control, 0 AS updated, 0 AS hot`,
-		r.Migration, r.Kind, r.ID, r.Token)
+	err := sqlx.GetContext(ctx, q, &a, `UPDATE tandem.range r SET seen_at = clock_timestamp(), held = $5 WHERE migration = $1 AND kind = $2 AND id = $3 AND token = $4
+		RETURNING coalesce((SELECT control FROM tandem.control c WHERE c.migration = r.migration), '{}') AS control, 0 AS updated, 0 AS hot`,
+		r.Migration, r.Kind, r.ID, r.Token, held)
 	return a, r.lost(ctx, err)
 }
 

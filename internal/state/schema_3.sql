@@ -3,7 +3,6 @@
 ALTER TABLE tandem.backfill
 	ADD COLUMN under_way boolean NOT NULL DEFAULT false,   -- it has ranges, and not all rows are done
 	ADD COLUMN round     int NOT NULL DEFAULT 0,           -- the first goes over all rows, those after it over what it left
-	ADD COLUMN control   jsonb NOT NULL DEFAULT '{}',      -- what is asked of all workers (state.Control)
 	ADD COLUMN progress  jsonb NOT NULL DEFAULT '{}',      -- what a runner has noted last (backfill.Progress)
 	ALTER COLUMN owner SET DEFAULT '';                     -- the workers are in tandem.range
 
@@ -27,10 +26,17 @@ CREATE TABLE tandem.range (
 	done        boolean NOT NULL DEFAULT false,
 	token       bigint NOT NULL DEFAULT 0,
 	owner       text NOT NULL DEFAULT '',
+	held        text NOT NULL DEFAULT '',                  -- why its worker rests
 	seen_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
 	written_at  timestamptz,                               -- when rows changed last
 	PRIMARY KEY (migration, kind, id),
 	FOREIGN KEY (migration, kind) REFERENCES tandem.backfill ON DELETE CASCADE
+);
+
+-- What is asked of all workers of a migration, whoever they are: state.Control. Without a row: nothing.
+CREATE TABLE tandem.control (
+	migration text PRIMARY KEY,
+	control   jsonb NOT NULL
 );
 
 -- Why an operator lives with a row whose value does not convert; such a row holds nothing up.

@@ -1,0 +1,132 @@
+package backfill
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/tandem-go/tandem/internal/pg"
+	"github.com/tandem-go/tandem/internal/state"
+)
+
+const (
+	pollTime = 200 * time.Millisecond // of a worker that stands still
+	beatTime = lease / 5              // between signs of life of one that rests
+	maxRest  = 5 * time.Second        // after one statement
+)
+
+// heed takes what is asked of all workers, and starts more of them if more are asked for.
+func (r *runner) heed(c Control) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.control = c
+	for r.start != nil && r.running < r.workers() {
+		r.running++
+		r.start()
+	}
+}
+
+// workers is how many are asked for.
+func (r *runner) workers() int {
+	if r.control.Workers != 0 {
+		return r.control.Workers
+	}
+	return r.o.Workers
+}
+
+// target is what a statement shall take.
+func (r *runner) target() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.control.Target != 0 {
+		return r.control.Target
+	}
+	return r.o.Target
+}
+
+// held is how long a worker rests after a statement that wrote rows and took so long, and why. still: it stands still until that changes.
+func (r *runner) held(rows int64, took time.Duration) (rest time.Duration, why string, still bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch c := r.control; {
+	case c.Cancelled:
+		return 0, "", false, cancelled(c)
+	case r.running > r.workers():
+		r.running--
+		return 0, "", false, errSuperfluous
+	case c.Paused:
+		return pollTime, "paused by " + c.By, true, nil
+	}
+	if rate := r.rate(); rate > 0 {
+		share := rate / float64(max(r.progress.working(), 1))
+		rest, why = time.Duration(float64(rows)/share*float64(time.Second))-took, fmt.Sprintf("%.0f rows a second are asked for", rate)
+	}
+	return min(max(rest, 0), maxRest), why, false, nil
+}
+
+// rate is what all workers together may write in a second; 0: what they can.
+func (r *runner) rate() float64 {
+	if r.control.Rate != 0 {
+		return r.control.Rate
+	}
+	return r.o.Rate
+}
+
+// most is how many rows a statement may have so that its worker does not rest for longer than a second.
+func (w *worker) most() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if rate := w.rate(); rate > 0 {
+		return max(minBatch, min(w.o.Batch, int(rate)/max(w.progress.working(), 1)))
+	}
+	return w.o.Batch
+}
+
+// rest waits for as long as is asked for, and keeps the range meanwhile.
+func (w *worker) rest(ctx context.Context, rows int64, took time.Duration) error {
+	began := time.Now()
+	var beat time.Time
+	for {
+		rest, why, still, err := w.held(rows, took)
+		if err != nil {
+			return err
+		}
+		left := rest - time.Since(began)
+		if still {
+			left = rest
+		}
+		if left <= 0 || w.over() {
+			return nil
+		}
+		if still || left > pollTime {
+			if err := w.beat(ctx, &beat, why); err != nil {
+				return err
+			}
+		}
+		if err := pg.Sleep(ctx, min(left, pollTime)); err != nil {
+			return err
+		}
+	}
+}
+
+// beat tells that the worker lives, why it rests, and hears whether that is still asked for.
+func (w *worker) beat(ctx context.Context, last *time.Time, why string) error {
+	var c Control
+	err := w.retry(ctx, func(ctx context.Context) error {
+		if time.Since(*last) < beatTime && w.said == why {
+			var err error
+			c, err = state.LoadControl(ctx, w.db, w.task.d.Name())
+			return err
+		}
+		a, err := w.saved.Touch(ctx, w.db, why)
+		c, *last, w.said = a.Control, time.Now(), why
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	w.heed(c)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.report(ctx, why)
+}
