@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tandem-go/tandem/backfill/throttle"
 	"github.com/tandem-go/tandem/internal/pg"
 	"github.com/tandem-go/tandem/internal/state"
 )
@@ -21,15 +22,16 @@ var (
 
 // Options of Run. The zero value is complete.
 type Options struct {
-	Reverse  bool           // copy new back to old, after switchover.Revert from Contract; defaults to old to new
-	Workers  int            // that copy at a time in this process, 1 to 32, each with one connection of the pool, with a conversion in Go two; defaults to 1
-	Target   time.Duration  // what a statement shall take, 1 ms to 10 s; defaults to 50 ms
-	Rate     float64        // rows a second at most, of all workers in all processes together; defaults to what they can
-	Batch    int            // rows a statement at most, 10 to 50,000; defaults to 50,000
-	Stripes  int            // transactions a window of blocks, a power of two up to 64; 1: plain windows in the order of the key; defaults to what is measured
-	BadRows  int            // rows that one call sets aside before it stops with ErrBadRows; defaults to 10,000
-	For      time.Duration  // how long this call works; then it returns with Result.Done false; defaults to until all is done
-	Progress func(Progress) // called after each statement, one call at a time; defaults to none
+	Reverse   bool              // copy new back to old, after switchover.Revert from Contract; defaults to old to new
+	Workers   int               // that copy at a time in this process, 1 to 32, each with one connection of the pool, with a conversion in Go two; defaults to 1
+	Target    time.Duration     // what a statement shall take, 1 ms to 10 s; defaults to 50 ms
+	Rate      float64           // rows a second at most, of all workers in all processes together; defaults to what they can
+	Batch     int               // rows a statement at most, 10 to 50,000; defaults to 50,000
+	Stripes   int               // transactions a window of blocks, a power of two up to 64; 1: plain windows in the order of the key; defaults to what is measured
+	BadRows   int               // rows that one call sets aside before it stops with ErrBadRows; defaults to 10,000
+	Throttles []throttle.Signal // what it gives way to, read once a second with one connection more; defaults to none, throttle.Default has some
+	For       time.Duration     // how long this call works; then it returns with Result.Done false; defaults to until all is done
+	Progress  func(Progress)    // called after each statement, one call at a time; defaults to none
 }
 
 const (

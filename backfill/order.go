@@ -13,9 +13,6 @@ import (
 	"github.com/tandem-go/tandem/internal/state"
 )
 
-// application is the application_name of a batch's transaction, before the migration's name.
-const application = "tandem backfill "
-
 // order decides in how many stripes the next window of blocks is done, and how long it is, from what is measured.
 type order struct {
 	forced  int    // Options.Stripes; 0: by measurement

@@ -57,9 +57,14 @@ func (r *runner) held(rows int64, took time.Duration) (rest time.Duration, why s
 	case c.Paused:
 		return pollTime, "paused by " + c.By, true, nil
 	}
+	if rest, why, still = r.monitor.Rest(took); still {
+		return pollTime, why, true, nil
+	}
 	if rate := r.rate(); rate > 0 {
 		share := rate / float64(max(r.progress.working(), 1))
-		rest, why = time.Duration(float64(rows)/share*float64(time.Second))-took, fmt.Sprintf("%.0f rows a second are asked for", rate)
+		if more := time.Duration(float64(rows)/share*float64(time.Second)) - took; more > rest {
+			rest, why = more, fmt.Sprintf("%.0f rows a second are asked for", rate)
+		}
 	}
 	return min(max(rest, 0), maxRest), why, false, nil
 }

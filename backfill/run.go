@@ -8,6 +8,7 @@ import (
 
 	"github.com/jmoiron/sqlx"
 
+	"github.com/tandem-go/tandem/backfill/throttle"
 	"github.com/tandem-go/tandem/expand"
 	"github.com/tandem-go/tandem/internal/catalog"
 	"github.com/tandem-go/tandem/internal/guard"
@@ -55,6 +56,10 @@ func run(ctx context.Context, db *sqlx.DB, p expand.Any, o Options) (Result, err
 	if err != nil {
 		return Result{}, err
 	}
+	watching, stop := context.WithCancel(ctx)
+	r.monitor = throttle.Watch(watching, db, o.Throttles)
+	defer r.monitor.Wait()
+	defer stop()
 	err = r.rounds(ctx)
 	return r.res, err
 }
@@ -67,7 +72,8 @@ type runner struct {
 	other   *task     // of a relation with rows of another kind, for verify; else nil
 	kind    string    // of the pass: copy, reverse, verify
 	until   time.Time // Options.For is over; zero: never
-	hinders string    // an index that makes heap-only updates impossible
+	monitor *throttle.Monitor
+	hinders string // an index that makes heap-only updates impossible
 
 	mu       sync.Mutex // of what follows
 	control  Control    // what is asked of all workers

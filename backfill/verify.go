@@ -12,6 +12,7 @@ import (
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
 
+	"github.com/tandem-go/tandem/backfill/throttle"
 	"github.com/tandem-go/tandem/expand"
 	"github.com/tandem-go/tandem/internal/catalog"
 	"github.com/tandem-go/tandem/internal/ident"
@@ -22,10 +23,11 @@ import (
 
 // VerifyOptions of Verify. The zero value is complete.
 type VerifyOptions struct {
-	Workers  int            // that compare at a time in this process, 1 to 32, each with one connection; defaults to 1
-	Target   time.Duration  // what a statement shall take, 1 ms to 10 s; defaults to 50 ms
-	Batch    int            // rows a statement at most, 10 to 50,000; defaults to 50,000
-	Progress func(Progress) // called after each statement, one call at a time; defaults to none
+	Workers   int               // that compare at a time in this process, 1 to 32, each with one connection; defaults to 1
+	Target    time.Duration     // what a statement shall take, 1 ms to 10 s; defaults to 50 ms
+	Batch     int               // rows a statement at most, 10 to 50,000; defaults to 50,000
+	Throttles []throttle.Signal // as of Options
+	Progress  func(Progress)    // called after each statement, one call at a time; defaults to none
 }
 
 // Report is what Verify found.
@@ -53,7 +55,7 @@ func Verify(ctx context.Context, db *sqlx.DB, p expand.Any, o VerifyOptions) (Re
 const staleVerify = time.Hour
 
 func verify(ctx context.Context, db *sqlx.DB, p expand.Any, vo VerifyOptions) (report Report, err error) {
-	o, err := Options{Workers: vo.Workers, Target: vo.Target, Batch: vo.Batch, Progress: vo.Progress}.withDefaults()
+	o, err := Options{Workers: vo.Workers, Target: vo.Target, Batch: vo.Batch, Throttles: vo.Throttles, Progress: vo.Progress}.withDefaults()
 	if err != nil {
 		return report, err
 	}
@@ -70,6 +72,10 @@ func verify(ctx context.Context, db *sqlx.DB, p expand.Any, vo VerifyOptions) (r
 		}
 		r.other = newExtraTask(there, m)
 	}
+	watching, stop := context.WithCancel(ctx)
+	r.monitor = throttle.Watch(watching, db, o.Throttles)
+	defer r.monitor.Wait()
+	defer stop()
 	return v.pass(ctx)
 }
 
