@@ -56,12 +56,16 @@ func run(ctx context.Context, db *sqlx.DB, p expand.Any, o Options) (Result, err
 	if err != nil {
 		return Result{}, err
 	}
-	watching, stop := context.WithCancel(ctx)
-	r.monitor = throttle.Watch(watching, db, o.Throttles)
-	defer r.monitor.Wait()
-	defer stop()
+	defer r.watch(ctx)()
 	err = r.rounds(ctx)
 	return r.res, err
+}
+
+// watch reads the throttles until it is told to stop.
+func (r *runner) watch(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	r.monitor = throttle.Watch(ctx, r.db, r.o.Throttles)
+	return func() { cancel(); r.monitor.Wait() }
 }
 
 // runner is one call of Run. Its workers share it.

@@ -72,10 +72,7 @@ func verify(ctx context.Context, db *sqlx.DB, p expand.Any, vo VerifyOptions) (r
 		}
 		r.other = newExtraTask(there, m)
 	}
-	watching, stop := context.WithCancel(ctx)
-	r.monitor = throttle.Watch(watching, db, o.Throttles)
-	defer r.monitor.Wait()
-	defer stop()
+	defer r.watch(ctx)()
 	return v.pass(ctx)
 }
 
