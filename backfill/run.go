@@ -249,8 +249,10 @@ func (r *runner) finish(ctx context.Context, p state.Pass) error {
 	if err != nil {
 		return err
 	}
-	r.o.Progress(Progress{Rows: total, Total: total, Done: true})
-	return nil
+	if r.progress == nil {
+		r.progress = &progress{}
+	}
+	return r.tell(ctx, Progress{Rows: total, Total: total, Done: true})
 }
 
 func (r *runner) countBad(ctx context.Context) (err error) {

@@ -222,8 +222,7 @@ func (w *worker) report(ctx context.Context, held string) error {
 	}
 	p := w.progress.at(w.saved, w.order.why)
 	p.Held = held
-	w.o.Progress(p)
-	return nil
+	return w.tell(ctx, p)
 }
 
 // inTx is a transaction of a batch.
