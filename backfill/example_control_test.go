@@ -109,3 +109,13 @@ func ExampleRepair() {
 	// 1 <nil>
 	// 0 <nil>
 }
+
+// What will it cost? A few rows are copied and taken back.
+func ExampleForecast() {
+	ctx := context.Background()
+	db, drop := migrating(ctx, fullName)
+	defer drop()
+	cost, err := backfill.Forecast(ctx, db, fullName, backfill.ForecastOptions{})
+	fmt.Println(cost.Rows, err)
+	// Output: 3 <nil>
+}
