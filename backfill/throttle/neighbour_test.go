@@ -28,7 +28,7 @@ func TestDeadRowsWithoutStatistics(t *testing.T) {
 		db.MustExec(fmt.Sprintf(`INSERT INTO %s SELECT generate_series(1, 150000)`, c.name))
 		db.MustExec(`ANALYZE ` + c.name)
 		require.Eventually(t, func() bool {
-			return count(t, db, `SELECT sum(n_live_tup)::int FROM pg_stat_user_tables WHERE relname IN ('users', 'one', 'two')`) >= 150000
+			return count(t, db, `SELECT sum(n_tup_ins)::int FROM pg_stat_user_tables WHERE relname IN ('users', 'one', 'two')`) >= 150000
 		}, waitTime, pollTime)
 		db.MustExec(`SELECT pg_stat_reset()`)
 		db.MustExec(fmt.Sprintf(`UPDATE %s SET id = id WHERE id <= 20000`, c.name))
