@@ -187,6 +187,9 @@ func (k *task) writeBack(ctx context.Context, tx *sqlx.Tx, b *batch) (int64, err
 		}
 	}
 	for _, bad := range b.bad {
+		if k.d.Keyless() {
+			return written, fmt.Errorf("the row at %s of %s cannot be set aside, for it has no key: mend it (WHERE ctid = '%s', at once) and run again: %w", bad.key[0], k.table, bad.key[0], bad.err)
+		}
 		_, err := tx.ExecContext(ctx, `INSERT INTO tandem.bad_row (migration, key, error) VALUES ($1, $2, $3)
 			ON CONFLICT (migration, key) DO UPDATE SET error = EXCLUDED.error, at = now()`, k.d.Name(), pq.Array(bad.key), storable(bad.err))
 		if err != nil {

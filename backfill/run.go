@@ -57,7 +57,7 @@ func run(ctx context.Context, db *sqlx.DB, p expand.Any, o Options) (Result, err
 		return Result{}, err
 	}
 	defer r.watch(ctx)()
-	err = r.rounds(ctx)
+	err = r.explain(ctx, r.rounds(ctx))
 	return r.res, err
 }
 
@@ -73,6 +73,7 @@ type runner struct {
 	db      *sqlx.DB
 	o       Options
 	task    *task
+	oid     int64     // of its table
 	other   *task     // of a relation with rows of another kind, for verify; else nil
 	kind    string    // of the pass: copy, reverse, verify
 	until   time.Time // Options.For is over; zero: never
@@ -128,6 +129,7 @@ func newRunner(ctx context.Context, db *sqlx.DB, p expand.Any, o Options) (*runn
 		return nil, err
 	}
 	r := runnerOf(db, o, k)
+	r.oid = t.OID
 	r.hinders, err = catalog.HeapOnly(ctx, db, k.d.Table, append([]string{k.d.Stamp}, k.target...))
 	return r, err
 }
@@ -165,6 +167,7 @@ func (r *runner) rounds(ctx context.Context) error {
 		}
 		r.res.Resumed = r.res.Resumed || begun == 0
 		begun = p.Token
+		r.task.path = r.task.path.along(p.Order)
 		if err := r.work(ctx, p, r.o.Stripes, r.copier); err != nil {
 			return err
 		}
@@ -196,6 +199,7 @@ func (r *runner) begin(ctx context.Context, p state.Pass) error {
 	if err != nil {
 		return err
 	}
+	p.Order = r.task.path.words()
 	return r.retryTx(ctx, func(ctx context.Context, tx *sqlx.Tx) error { return p.Begin(ctx, tx, 0, total, nil, ranges) })
 }
 
@@ -207,13 +211,14 @@ func (r *runner) next(ctx context.Context, p state.Pass) error {
 		return err
 	case !left:
 		return r.finish(ctx, p)
-	case p.Round+1 >= maxRounds:
-		return fmt.Errorf("%w, after %d rounds: is the guard in force?", ErrLeft, maxRounds)
+	case p.Round+1 >= r.task.rounds():
+		return fmt.Errorf("%w, after %d rounds: is the guard in force?", ErrLeft, p.Round+1)
 	}
 	ranges, _, err := r.split(ctx, p.Round+1)
 	if err != nil {
 		return err
 	}
+	p.Order = r.task.path.words()
 	return r.retryTx(ctx, func(ctx context.Context, tx *sqlx.Tx) error { return p.Begin(ctx, tx, p.Round+1, p.Total, nil, ranges) })
 }
 

@@ -38,6 +38,10 @@ func (r *runner) split(ctx context.Context, round int) (ranges []state.Range, to
 	if total, err = estimate(ctx, r.db, r.task.d.Table); err != nil {
 		return nil, 0, err
 	}
+	if r.task.d.Keyless() {
+		ranges, err = r.keylessRanges(leaves, pages)
+		return ranges, total, err
+	}
 	if blocks && (pages >= leastBlocks || r.o.Stripes > 1) {
 		return blockRanges(leaves, pages, r.o.Workers), total, nil
 	}
@@ -87,9 +91,8 @@ func (r *runner) keyRanges(ctx context.Context, k *task, pages, total int64) ([]
 
 // boundsSQL finds n - 1 keys up to the parameters that divide the table, from a sample of a share of its pages.
 func (k *task) boundsSQL(share float64, n int64) string {
-	order := k.orderBy("")
-	return fmt.Sprintf("SELECT key FROM (SELECT ARRAY[%s] AS key, row_number() OVER (%s) AS i, count(*) OVER () AS c FROM %s TABLESAMPLE SYSTEM (%g) WHERE %s) AS s"+
-		" WHERE i * %d / c <> (i - 1) * %d / c AND i < c ORDER BY i", k.keyText(), order[1:], k.from(), 100*min(share, 1), k.between(false), n, n)
+	return fmt.Sprintf("SELECT key FROM (SELECT %s AS key, row_number() OVER (ORDER BY %s) AS i, count(*) OVER () AS c FROM %s TABLESAMPLE SYSTEM (%g) WHERE %s) AS s"+
+		" WHERE i * %d / c <> (i - 1) * %d / c AND i < c ORDER BY i", k.path.texts(), k.path.order(), k.from(), 100*min(share, 1), k.between(false), n, n)
 }
 
 // keys reads keys as text, in one column of arrays.

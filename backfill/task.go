@@ -17,6 +17,7 @@ type task struct {
 	table  string // the rows lie in it: the pair's table or a partition, quoted
 	kind   string // copy, reverse
 	types  []string
+	path   path // of windows by the key
 	source []string
 	target []string
 	casts  []string // types of the target columns, without modifier
@@ -64,9 +65,7 @@ func newTask(t, there *catalog.Table, p expand.Any, reverse bool, stampPhase pha
 	for _, c := range t.Columns {
 		k.columnTypes[c.Name] = c.Type
 	}
-	for _, name := range d.Key {
-		k.types = append(k.types, k.columnTypes[name])
-	}
+	k.types, k.path = t.KeyTypes(d.Key), pathOf(t, d.Key)
 	for _, name := range k.target {
 		c := there.Column(name)
 		if c == nil {
@@ -87,19 +86,6 @@ func (k *task) on(relation string) *task {
 	return &out
 }
 
-// keyRow is the row value of the key: (t.a, t.b).
-func (k *task) keyRow() string { return "(" + ident.List("t.", k.d.Key) + ")" }
-
-// parameterRow is the row value of the parameters first, first+1, ...: ($1::bigint, $2::text). Row values compare through the index on the key,
-// which a chain of ORs does not.
-func (k *task) parameterRow(first int) string {
-	out := make([]string, len(k.types))
-	for i, t := range k.types {
-		out[i] = fmt.Sprintf("$%d::%s", first+i, t)
-	}
-	return "(" + strings.Join(out, ", ") + ")"
-}
-
 // keyText selects the key as text.
 func (k *task) keyText() string {
 	out := ident.QuoteAll("t.", k.d.Key)
@@ -108,30 +94,6 @@ func (k *task) keyText() string {
 
 func (k *task) orderBy(direction string) string {
 	return " ORDER BY " + strings.Join(ident.QuoteAll("t.", k.d.Key), direction+", ") + direction
-}
-
-// between says that the key lies in (low, high]; without low from the beginning. The parameters are high, then low.
-func (k *task) between(low bool) string {
-	n := len(k.types)
-	out := k.keyRow() + " <= " + k.parameterRow(1)
-	if low {
-		out += " AND " + k.keyRow() + " > " + k.parameterRow(1+n)
-	}
-	return out
-}
-
-// lastKeySQL finds where the pass ends; max() does not exist for every type of key.
-func (k *task) lastKeySQL() string {
-	return "SELECT ARRAY[" + k.keyText() + "] FROM " + k.from() + k.orderBy(" DESC") + " LIMIT 1"
-}
-
-// windowSQL finds the last key of the next window: the row that is size rows on. Its last parameter is size - 1.
-func (k *task) windowSQL(low bool) string {
-	n := len(k.types)
-	if low {
-		n *= 2
-	}
-	return "SELECT ARRAY[" + k.keyText() + "] FROM " + k.from() + " WHERE " + k.between(low) + k.orderBy("") + fmt.Sprintf(" OFFSET $%d LIMIT 1", n+1)
 }
 
 // updateSQL copies rows inside the server. The expression is on the target row, so PostgreSQL evaluates it again when a
@@ -249,7 +211,7 @@ func (k *task) todoSQL() string {
 func (k *task) leftSQL() string {
 	text := "SELECT EXISTS (SELECT FROM " + k.from() + " WHERE " + k.todo
 	for _, list := range []string{"bad_row", "dirty"} {
-		text += " AND NOT EXISTS (SELECT FROM tandem." + list + " b WHERE b.migration = $1 AND b.key = ARRAY[" + k.keyText() + "])"
+		text += " AND NOT EXISTS (SELECT FROM tandem." + list + " b WHERE b.migration = $1 AND " + k.keyIs("b.key") + ")"
 	}
 	return text + ")"
 }

@@ -58,6 +58,7 @@ type Table struct {
 	Triggered   bool // the application's own triggers, row security or a deferrable unique constraint act when a row is updated
 	Columns     []Column
 	PrimaryKey  []string
+	Keys        []Key // the primary key first, then the smallest
 	Pages, Rows int64 // the planner's estimate; -1 rows: never analysed
 }
 
@@ -100,11 +101,6 @@ const columnsSQL = `
 	LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 	WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`
 
-const primaryKeySQL = `
-	SELECT a.attname FROM pg_index i CROSS JOIN unnest(i.indkey) WITH ORDINALITY k(attnum, place)
-	JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-	WHERE i.indrelid = $1 AND i.indisprimary ORDER BY k.place`
-
 // Read reads a table. It refuses what a migration cannot work on: views, foreign tables, inheritance, typed tables, catalogs.
 func Read(ctx context.Context, q sqlx.QueryerContext, name ident.Table) (*Table, error) {
 	var row struct {
@@ -146,17 +142,15 @@ func Read(ctx context.Context, q sqlx.QueryerContext, name ident.Table) (*Table,
 	if err := sqlx.SelectContext(ctx, q, &t.Columns, columnsSQL, t.OID); err != nil {
 		return nil, fmt.Errorf("columns of %s: %w", name, pg.Cause(ctx, err))
 	}
-	if err := sqlx.SelectContext(ctx, q, &t.PrimaryKey, primaryKeySQL, t.OID); err != nil {
-		return nil, fmt.Errorf("primary key of %s: %w", name, pg.Cause(ctx, err))
-	}
-	return t, nil
+	return t, readKeys(ctx, q, t)
 }
 
-// Fits checks a definition against the table: old and key columns are there, nothing is a generated column, and the key is the primary key.
+// Fits checks a definition against the table: old and key columns are there, nothing is a generated column, and the key tells rows apart.
 func (t *Table) Fits(d pair.Definition) error {
 	for _, name := range slices.Concat(d.Key, d.Old) {
 		c := t.Column(name)
 		switch {
+		case c == nil && name == pair.NoKey && d.Keyless():
 		case c == nil:
 			return fmt.Errorf("table %s, column %s: %w; it has %s", t, ident.Quote(name), ErrNoColumn, ident.List("", t.names()))
 		case c.Generated != "":
@@ -171,14 +165,7 @@ func (t *Table) Fits(d pair.Definition) error {
 			return fmt.Errorf("table %s, column %s: %w: an identity column", t, ident.Quote(name), ErrRefused)
 		}
 	}
-	if len(t.PrimaryKey) == 0 {
-		return fmt.Errorf("table %s: %w: it has no primary key; add one (CREATE UNIQUE INDEX CONCURRENTLY, then ADD PRIMARY KEY USING INDEX)", t, ErrKey)
-	}
-	if !sameSet(t.PrimaryKey, d.Key) {
-		return fmt.Errorf("table %s: %w: the pair is declared with key (%s), the primary key is (%s): name it in the pair's Key",
-			t, ErrKey, ident.List("", d.Key), ident.List("", t.PrimaryKey))
-	}
-	return nil
+	return t.fitsKey(d)
 }
 
 // Spec gathers what the guard's text depends on.
@@ -204,11 +191,4 @@ func (t *Table) names() []string {
 		out = append(out, c.Name)
 	}
 	return out
-}
-
-func sameSet(a, b []string) bool {
-	a, b = slices.Clone(a), slices.Clone(b)
-	slices.Sort(a)
-	slices.Sort(b)
-	return slices.Equal(a, b)
 }

@@ -34,13 +34,16 @@ type Pass struct {
 	WrittenAt   *time.Time `db:"written_at"` // when rows changed last
 	FinishedAt  *time.Time `db:"finished_at"`
 	Copied      *time.Time `db:"copied"` // WrittenAt of copy as verify began
+
+	Order pq.StringArray `db:"key_order"` // as of Position
 }
 
 // passesSQL adds the ranges, whose rows are of the present round, to what the rounds before have done.
 const passesSQL = `
 	SELECT b.migration, b.kind, b.token, b.under_way, b.round, coalesce(nullif(r.owners, ''), b.owner) AS owner, b.rows + coalesce(r.rows, 0) AS rows, b.total,
 	       b.differences + coalesce(r.differences, 0) AS differences, coalesce(r.held, '') AS held, coalesce(r.share, 0) AS share, b.progress, b.started_at, greatest(b.updated_at, r.seen_at) AS updated_at,
-	       greatest(b.written_at, r.written_at) AS written_at, b.finished_at, (b.position ->> 'copied')::timestamptz AS copied
+	       greatest(b.written_at, r.written_at) AS written_at, b.finished_at, (b.position ->> 'copied')::timestamptz AS copied,
+	       ARRAY(SELECT jsonb_array_elements_text(b.position -> 'order')) AS key_order
 	FROM tandem.backfill b LEFT JOIN LATERAL (
 		SELECT sum(rows) AS rows, sum(weight * share) / nullif(sum(weight), 0) AS share, sum(differences) AS differences, max(seen_at) AS seen_at, max(written_at) AS written_at,
 		       string_agg(DISTINCT nullif(owner, ''), ', ') AS owners, string_agg(DISTINCT nullif(held, ''), '; ') FILTER (WHERE owner <> '') AS held
@@ -80,7 +83,7 @@ const beginSQL = `
 
 // Begin begins a round of the pass, of these ranges, in place of what p says; total is the estimate of its rows. When somebody else was faster it does nothing: read the pass again.
 func (p Pass) Begin(ctx context.Context, tx *sqlx.Tx, round int, total int64, copied *time.Time, ranges []Range) error {
-	res, err := tx.ExecContext(ctx, beginSQL, p.Migration, p.Kind, p.Token, round, total, Position{Copied: copied})
+	res, err := tx.ExecContext(ctx, beginSQL, p.Migration, p.Kind, p.Token, round, total, Position{Copied: copied, Order: p.Order})
 	if err != nil {
 		return fmt.Errorf("begin %s of %s: %w", p.Kind, p.Migration, missing(err))
 	}
