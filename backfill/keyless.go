@@ -8,13 +8,13 @@ import (
 	"github.com/tandem-go/tandem/internal/state"
 )
 
-// maxKeylessRounds takes the place of maxRounds where rows have no key. A row that moves behind the worker while somebody updates another column of it is left to the next round; of rows
+// maxBlockRounds takes the place of maxRounds where every round goes by blocks: where rows have no key, and where one is mixed. A row that moves behind the worker while somebody updates another column of it is left to the next round; of rows
 // that are left only those are that move again, so that each round leaves a small part of the last.
-const maxKeylessRounds = 50
+const maxBlockRounds = 50
 
 func (k *task) rounds() int {
-	if k.d.Keyless() {
-		return maxKeylessRounds
+	if k.d.Keyless() || k.path.mixed() {
+		return maxBlockRounds
 	}
 	return maxRounds
 }

@@ -92,16 +92,23 @@ func (p path) texts() string {
 // parameter is the value of column i, of those that begin with $first.
 func (p path) parameter(first, i int) string { return fmt.Sprintf("$%d::%s", first+i, p[i].typ) }
 
+// mixed tells whether some columns go up and others down. Then a window is found only by all rows that have its first column's value: blocks are better.
+func (p path) mixed() bool {
+	return slices.ContainsFunc(p, func(c pathColumn) bool { return c.desc != p[0].desc })
+}
+
+func (p path) sides(first int) (names, values []string) {
+	for i, c := range p {
+		names, values = append(names, "t."+ident.Quote(c.name)), append(values, p.parameter(first, i))
+	}
+	return names, values
+}
+
 // beyond says that a row lies on the path behind the key in the parameters from $first on. Columns of one direction compare as row values, which an index serves; of more, the first
 // column says where to enter it.
 func (p path) beyond(first int) string {
-	names, values := make([]string, len(p)), make([]string, len(p))
-	one := true
-	for i, c := range p {
-		names[i], values[i] = "t."+ident.Quote(c.name), p.parameter(first, i)
-		one = one && c.desc == p[0].desc
-	}
-	if one {
+	names, values := p.sides(first)
+	if !p.mixed() {
 		return fmt.Sprintf("(%s) %s (%s)", strings.Join(names, ", "), comes(p[0].desc), strings.Join(values, ", "))
 	}
 	out := fmt.Sprintf("%s %s= %s AND (", names[0], comes(p[0].desc), values[0])
@@ -121,17 +128,11 @@ func comes(desc bool) string { return map[bool]string{false: ">", true: "<"}[des
 
 // upTo says that a row lies on the path before the key in the parameters, or is it.
 func (p path) upTo(first int) string {
-	names, values, entry := make([]string, len(p)), make([]string, len(p)), ""
-	one := true
-	for i, c := range p {
-		names[i], values[i] = "t."+ident.Quote(c.name), p.parameter(first, i)
-		one = one && c.desc == p[0].desc
-	}
-	if one {
+	names, values := p.sides(first)
+	if !p.mixed() {
 		return fmt.Sprintf("(%s) %s= (%s)", strings.Join(names, ", "), comes(!p[0].desc), strings.Join(values, ", "))
 	}
-	entry = fmt.Sprintf("%s %s= %s", names[0], comes(!p[0].desc), values[0])
-	return "(" + entry + " AND NOT " + p.beyond(first) + ")"
+	return fmt.Sprintf("(%s %s= %s AND NOT %s)", names[0], comes(!p[0].desc), values[0], p.beyond(first))
 }
 
 // between says that a row lies in (low, high] on the task's path; without low from its beginning. The parameters are high, then low.

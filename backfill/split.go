@@ -23,14 +23,14 @@ const (
 	samplePages = 300
 )
 
-// split divides what a round goes over into ranges, and estimates its rows. A later round is in the order of the key: what it looks for may have moved from page to page.
+// split divides what a round goes over into ranges, and estimates its rows. A later round is in the order of the key, if windows by that are cheap: what it looks for may have moved from page to page.
 func (r *runner) split(ctx context.Context, round int) (ranges []state.Range, total int64, err error) {
 	leaves, err := catalog.Leaves(ctx, r.db, r.task.d.Table)
 	if err != nil {
 		return nil, 0, err
 	}
 	var pages int64
-	blocks := round == 0 && r.o.Stripes != 1 && r.task.inPlace()
+	blocks := (round == 0 || r.task.path.mixed()) && r.o.Stripes != 1 && r.task.inPlace()
 	for _, leaf := range leaves {
 		pages += leaf.Pages
 		blocks = blocks && leaf.Blocks
