@@ -78,7 +78,9 @@ const tableSQL = `
 	         AND NOT g.tgname LIKE 'zz\_tandem\_%') -- 16: on UPDATE
 	       OR EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'u' AND k.condeferrable) AS triggered,
 	       EXISTS (SELECT FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent
-	               WHERE (i.inhrelid = c.oid OR i.inhparent = c.oid AND c.relkind <> 'p')) AS inherits
+	               WHERE (i.inhrelid = c.oid OR i.inhparent = c.oid AND c.relkind <> 'p')) AS inherits,
+	       coalesce((SELECT min(format('%I.%I', fn.nspname, f.relname)) FROM pg_partition_tree(c.oid) l JOIN pg_class f ON f.oid = l.relid JOIN pg_namespace fn ON fn.oid = f.relnamespace
+	                 WHERE c.relkind = 'p' AND f.relkind = 'f'), '') AS foreign
 	FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 	WHERE n.nspname = $1 AND c.relname = $2`
 
@@ -110,6 +112,7 @@ func Read(ctx context.Context, q sqlx.QueryerContext, name ident.Table) (*Table,
 		Typed       bool
 		Triggered   bool
 		Inherits    bool
+		Foreign     string
 	}
 	t := &Table{Table: name}
 	if name.Schema == "pg_catalog" || name.Schema == "information_schema" || strings.HasPrefix(name.Schema, "pg_toast") || name.Schema == "tandem" {
@@ -134,6 +137,8 @@ func Read(ctx context.Context, q sqlx.QueryerContext, name ident.Table) (*Table,
 		return nil, fmt.Errorf("table %s: %w: its kind is %q; only tables and partitioned tables have columns to migrate", name, ErrRefused, row.Kind)
 	case row.Inherits:
 		return nil, fmt.Errorf("table %s: %w: it takes part in inheritance or is itself a partition; migrate the partitioned parent", name, ErrRefused)
+	case row.Foreign != "":
+		return nil, fmt.Errorf("table %s: %w: its partition %s is a foreign table, whose rows the guard cannot see written: detach it for the time of the migration", name, ErrRefused, row.Foreign)
 	case row.Typed:
 		return nil, fmt.Errorf("table %s: %w: it is a typed table (OF type); its columns belong to the type", name, ErrRefused)
 	}
