@@ -27,7 +27,8 @@ func newReplaceRunner(ctx context.Context, db *sqlx.DB, d expand.Definition, m *
 		return nil, err
 	}
 	mirror := r.Mirror(m.Phase).Map
-	return runnerOf(db, o, newReplaceTask(r, &mirror)), nil
+	out := runnerOf(db, o, newReplaceTask(r, &mirror))
+	return out, out.limit(ctx, r.Old)
 }
 
 // newReplaceTask copies the rows that are not there yet.

@@ -22,7 +22,7 @@ type Result struct {
 	Rows    int64         // written by this call
 	BadRows int64         // rows in tandem.bad_row now: their value does not convert
 	Resumed bool          // it was under way: an earlier run had begun, or another process is at work too
-	Done    bool          // every row is done; else Options.For was over
+	Done    bool          // every row is done, of Options.Where if that is set; else Options.For was over
 	Took    time.Duration // by this call
 }
 
@@ -32,7 +32,7 @@ const maxRounds = 5
 
 // Run copies the rows of a pair, from where the last run stopped. It returns when every row has a stamp, besides bad ones and those that wait
 // in tandem.dirty for Sweep, when ctx ends, when Options.For is over, or at an error that retrying does not mend; called again it goes on. If there is nothing to do it reads the table once and returns.
-// Any number of processes may call it at once: they share the work.
+// Any number of processes may call it at once: they share the work. With Options.Where it is the rows of a tenant, say, that are done; the gate to Switch asks for a run without.
 //
 // Forward it runs in Migrate, Switch or Contract; with Reverse on the way back from Contract; else ErrPhase. A row whose value does not convert goes to tandem.bad_row and the rest goes on.
 //
@@ -75,7 +75,7 @@ type runner struct {
 	task    *task
 	oid     int64     // of its table
 	other   *task     // of a relation with rows of another kind, for verify; else nil
-	kind    string    // of the pass: copy, reverse, verify
+	kind    string    // of the pass: copy, reverse, verify; of a part of the rows with Options.Where
 	until   time.Time // Options.For is over; zero: never
 	monitor *throttle.Monitor
 	hinders string // an index that makes heap-only updates impossible
@@ -130,6 +130,9 @@ func newRunner(ctx context.Context, db *sqlx.DB, p expand.Any, o Options) (*runn
 	}
 	r := runnerOf(db, o, k)
 	r.oid = t.OID
+	if err := r.limit(ctx, t); err != nil {
+		return nil, err
+	}
 	r.hinders, err = catalog.HeapOnly(ctx, db, k.d.Table, append([]string{k.d.Stamp}, k.target...))
 	return r, err
 }

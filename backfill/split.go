@@ -30,7 +30,7 @@ func (r *runner) split(ctx context.Context, round int) (ranges []state.Range, to
 		return nil, 0, err
 	}
 	var pages int64
-	blocks := (round == 0 || r.task.path.mixed()) && r.o.Stripes != 1 && r.task.inPlace()
+	blocks := (round == 0 || r.task.path.mixed()) && r.o.Stripes != 1 && !r.o.OrderDesc && r.task.inPlace()
 	for _, leaf := range leaves {
 		pages += leaf.Pages
 		blocks = blocks && leaf.Blocks

@@ -26,6 +26,7 @@ type task struct {
 	columnTypes map[string]string // of every column of the table
 	newType     string            // of new, which may be in another table
 	todo        string            // which rows: a predicate on t
+	scope       string            // and of them those of Options.Where: " AND ...", or nothing
 	stamp       phase.Phase
 	exprs       func(prefix string) []string // nil: only Go can convert
 	convert     func(scanned any) ([]any, error)
@@ -204,12 +205,12 @@ func (k *task) writeBackSQL() string {
 
 // todoSQL tells whether rows are still to be done. It reads the whole table.
 func (k *task) todoSQL() string {
-	return "SELECT EXISTS (SELECT FROM " + k.from() + " WHERE " + k.todo + ")"
+	return "SELECT EXISTS (SELECT FROM " + k.from() + " WHERE " + k.todo + k.scope + ")"
 }
 
 // leftSQL is todoSQL without the rows that another pass would not mend: those known not to convert, and those of strays, which are the sweeper's.
 func (k *task) leftSQL() string {
-	text := "SELECT EXISTS (SELECT FROM " + k.from() + " WHERE " + k.todo
+	text := "SELECT EXISTS (SELECT FROM " + k.from() + " WHERE " + k.todo + k.scope
 	for _, list := range []string{"bad_row", "dirty"} {
 		text += " AND NOT EXISTS (SELECT FROM tandem." + list + " b WHERE b.migration = $1 AND " + k.keyIs("b.key") + ")"
 	}

@@ -173,6 +173,7 @@ func (w *worker) step(ctx context.Context) (done statement, err error) {
 	if err != nil {
 		return done, err
 	}
+	s.where += w.task.scope
 	err = w.retry(ctx, func(ctx context.Context) (err error) {
 		began := time.Now()
 		done, err = w.do(ctx, s)

@@ -18,7 +18,7 @@ import (
 // Pass is one row of tandem.backfill with its ranges added up: how far one kind of pass over a table is.
 type Pass struct {
 	Migration   string     `db:"migration"`
-	Kind        string     `db:"kind"` // copy, reverse, verify
+	Kind        string     `db:"kind"` // copy, reverse, verify; "copy where ..." of a part of the rows
 	Token       int64      `db:"token"`
 	UnderWay    bool       `db:"under_way"` // it has ranges, and not all rows are done
 	Round       int        `db:"round"`
@@ -42,12 +42,15 @@ type Pass struct {
 const passesSQL = `
 	SELECT b.migration, b.kind, b.token, b.under_way, b.round, coalesce(nullif(r.owners, ''), b.owner) AS owner, b.rows + coalesce(r.rows, 0) AS rows, b.total,
 	       b.differences + coalesce(r.differences, 0) AS differences, coalesce(r.held, '') AS held, coalesce(r.share, 0) AS share, b.progress, b.started_at, greatest(b.updated_at, r.seen_at) AS updated_at,
-	       greatest(b.written_at, r.written_at) AS written_at, b.finished_at, (b.position ->> 'copied')::timestamptz AS copied,
+	       greatest(b.written_at, r.written_at, part.written_at) AS written_at, b.finished_at, (b.position ->> 'copied')::timestamptz AS copied,
 	       ARRAY(SELECT jsonb_array_elements_text(b.position -> 'order')) AS key_order
 	FROM tandem.backfill b LEFT JOIN LATERAL (
 		SELECT sum(rows) AS rows, sum(weight * share) / nullif(sum(weight), 0) AS share, sum(differences) AS differences, max(seen_at) AS seen_at, max(written_at) AS written_at,
 		       string_agg(DISTINCT nullif(owner, ''), ', ') AS owners, string_agg(DISTINCT nullif(held, ''), '; ') FILTER (WHERE owner <> '') AS held
 		FROM tandem.range WHERE migration = b.migration AND kind = b.kind) r ON true
+	LEFT JOIN LATERAL ( -- what passes over a part of the rows have written
+		SELECT greatest(max(p.written_at), (SELECT max(q.written_at) FROM tandem.range q WHERE q.migration = b.migration AND q.kind LIKE b.kind || ' %')) AS written_at
+		FROM tandem.backfill p WHERE p.migration = b.migration AND p.kind LIKE b.kind || ' %') part ON true
 	WHERE b.migration = $1`
 
 // Passes reads how far copy, reverse and verify are, by kind.
