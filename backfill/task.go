@@ -26,6 +26,7 @@ type task struct {
 	columnTypes map[string]string // of every column of the table
 	newType     string            // of new, which may be in another table
 	todo        string            // which rows: a predicate on t
+	group       []*task           // of several pairs that are copied at once; nil: of one
 	scope       string            // and of them those of Options.Where: " AND ...", or nothing
 	stamp       phase.Phase
 	exprs       func(prefix string) []string // nil: only Go can convert
@@ -122,15 +123,23 @@ func (k *task) updateKeysSQL() string {
 }
 
 func (k *task) sets() string {
-	var sets []string
-	for i, e := range k.exprs("t.") {
-		sets = append(sets, ident.Quote(k.target[i])+" = "+e)
+	if k.group != nil {
+		return k.setsOfAll()
 	}
+	columns, exprs := k.assigned()
+	for i, c := range columns {
+		columns[i] = c + " = " + exprs[i]
+	}
+	return strings.Join(columns, ", ")
+}
+
+// assigned are the columns that the copy writes, the stamp last, and what it writes to them.
+func (k *task) assigned() (columns, exprs []string) {
 	stamp := fmt.Sprint(k.stamp.Stamp())
 	if lossy := k.lossySQL(); lossy != "" { // an error of the row, found by halving like any other; the text is the only message that it can have
 		stamp = fmt.Sprintf("CASE WHEN %s THEN ('old cannot hold the new value of key ' || concat_ws(', ', %s))::int ELSE %s END", lossy, ident.List("t.", k.d.Key), stamp)
 	}
-	return strings.Join(append(sets, ident.Quote(k.d.Stamp)+" = "+stamp), ", ")
+	return append(ident.QuoteAll("", k.target), ident.Quote(k.d.Stamp)), append(k.exprs("t."), stamp)
 }
 
 // lossySQL says that a new value of the way back does not come back from old: forward of it would be another; "" where that cannot be.

@@ -136,6 +136,15 @@ func SaveProgress(ctx context.Context, q sqlx.ExecerContext, migration, kind, pr
 	return nil
 }
 
+// Written notes that rows may be written from now on by a pass of another kind.
+func (p Pass) Written(ctx context.Context, q sqlx.ExecerContext) error {
+	_, err := q.ExecContext(ctx, `UPDATE tandem.backfill SET written_at = clock_timestamp() WHERE migration = $1 AND kind = $2`, p.Migration, p.Kind)
+	if err != nil {
+		return fmt.Errorf("%s of %s: %w", p.Kind, p.Migration, pg.Cause(ctx, err))
+	}
+	return nil
+}
+
 func scanJSON(src, to any) error {
 	switch v := src.(type) {
 	case []byte:
