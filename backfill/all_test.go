@@ -87,7 +87,7 @@ func TestRunAll(t *testing.T) {
 			for _, p := range pairs {
 				b.pair = p
 				b.verified(20_000)
-				require.NotRegexp(t, `backfill:|verify:`, b.gates())
+				require.NotRegexp(t, `backfill:|verify:`, b.missing())
 			}
 			res, err = backfill.RunAll(b.ctx, b.db, pairs, o)
 			require.NoError(t, err)
@@ -95,7 +95,7 @@ func TestRunAll(t *testing.T) {
 				require.True(t, r.Done, i)
 				require.Zero(t, r.Rows, i)
 			}
-			require.NotContains(t, b.gates(), "verify:", "nothing was written")
+			require.NotContains(t, b.missing(), "verify:", "nothing was written")
 		})
 	}
 }
@@ -146,7 +146,7 @@ func TestRunAllGoesOn(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	require.ErrorContains(t, err, "users.full_name, users.loud_name, users.visit_count")
 	require.Positive(t, first[0].Rows)
-	require.Contains(t, b.gates(), "let backfill.Run finish")
+	require.Contains(t, b.missing(), "let backfill.Run finish")
 	res, err := backfill.Run(b.ctx, b.db, loud, backfill.Options{})
 	require.NoError(t, err)
 	require.EqualValues(t, 20_000-first[0].Rows, res.Rows)

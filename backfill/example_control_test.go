@@ -109,3 +109,23 @@ func ExampleRepair() {
 	// 1 <nil>
 	// 0 <nil>
 }
+
+// What will it cost? A few rows are copied and taken back.
+func ExampleForecast() {
+	ctx := context.Background()
+	db, drop := migrating(ctx, fullName)
+	defer drop()
+	cost, err := backfill.Forecast(ctx, db, fullName, backfill.ForecastOptions{})
+	fmt.Println(cost.Rows, err)
+	// Output: 3 <nil>
+}
+
+func ExampleCost() {
+	ctx := context.Background()
+	db, drop := migrating(ctx, fullName)
+	defer drop()
+	cost, err := backfill.Forecast(ctx, db, fullName, backfill.ForecastOptions{})
+	must(err)
+	fmt.Println(strings.HasPrefix(cost.String(), "about 3 rows in "))
+	// Output: true
+}

@@ -32,6 +32,7 @@ type Options struct {
 	Where     string            // only rows of which this is true, with column names in braces: `{tenant} = 7`; a pass of its own, which no gate counts; defaults to all
 	OrderDesc bool              // in windows from the highest key down, the newest rows first where the key grows; a pass under way keeps its order; defaults to by blocks, and up the key
 	BadRows   int               // rows that one call sets aside before it stops with ErrBadRows; defaults to 10,000
+	BadShare  float64           // of the rows gone over, what one call may set aside before it stops with ErrBadRows; looked at from 1,000 rows on; defaults to 1: any
 	Throttles []throttle.Signal // what it gives way to, read once a second with one connection more; defaults to none, throttle.Default has some
 	For       time.Duration     // how long this call works; then it returns with Result.Done false; defaults to until all is done
 	Progress  func(Progress)    // called after each statement and while workers rest, one call at a time, while workers wait; defaults to none
@@ -66,6 +67,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.BadRows == 0 {
 		o.BadRows = defaultBadRows
+	}
+	if err := checkShare(o.BadShare); err != nil {
+		return o, err
 	}
 	switch {
 	case o.BadRows < 0:

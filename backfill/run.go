@@ -152,7 +152,11 @@ func (r *runner) over() bool { return !r.until.IsZero() && time.Now().After(r.un
 func (r *runner) rounds(ctx context.Context) error {
 	var begun int64 // the pass that this call works on
 	for {
-		p, err := state.LoadPass(ctx, r.db, r.task.d.Name(), r.kind)
+		var p state.Pass
+		err := r.retry(ctx, func(ctx context.Context) (err error) {
+			p, err = state.LoadPass(ctx, r.db, r.task.d.Name(), r.kind)
+			return err
+		})
 		switch {
 		case err != nil:
 			return err

@@ -41,7 +41,7 @@ func TestWhere(t *testing.T) {
 				require.True(t, again.Done)
 				require.Zero(t, again.Rows)
 				require.Equal(t, []string{`copy where ` + o.Where}, b.texts(`SELECT kind FROM tandem.backfill WHERE finished_at IS NOT NULL AND rows = 2000`))
-				require.Contains(t, b.gates(), "backfill: not started: run backfill.Run")
+				require.Contains(t, b.missing(), "backfill: not started: run backfill.Run")
 				status, err := switchover.Status(b.ctx, b.db, switchover.Options{})
 				require.NoError(t, err)
 				require.Contains(t, status[0].String(), "copy where {Tenant} = 7")
@@ -54,25 +54,25 @@ func TestWhere(t *testing.T) {
 						res, err := backfill.Run(b.ctx, b.db, p, backfill.Options{Where: `{id} > 19000`})
 						require.NoError(t, err)
 						require.Positive(t, res.Rows)
-						require.Contains(t, b.gates(), "let backfill.Run finish")
+						require.Contains(t, b.missing(), "let backfill.Run finish")
 					}
 				}})
 				require.NoError(t, err)
 				require.True(t, res.Done)
-				require.NotContains(t, b.gates(), "backfill:")
+				require.NotContains(t, b.missing(), "backfill:")
 				b.verified(20_000)
-				require.NotContains(t, b.gates(), "verify:")
+				require.NotContains(t, b.missing(), "verify:")
 				b.exec(`ALTER TABLE users DISABLE TRIGGER USER; UPDATE users SET full_name = 'x', full_name_stamp = NULL WHERE id = 3`)
 				_, err = backfill.Run(b.ctx, b.db, p, backfill.Options{Where: `{id} < 10`})
 				require.NoError(t, err)
-				require.Contains(t, b.gates(), "verify: older than the backfill")
+				require.Contains(t, b.missing(), "verify: older than the backfill")
 			})
 		}
 	}
 }
 
-// gates are what Switch asks for.
-func (b *bed) gates() string {
+// missing is what Switch asks for.
+func (b *bed) missing() string {
 	b.Helper()
 	list, err := switchover.Gates(b.ctx, b.db, b.pair.Name(), switchover.Switch, switchover.Options{Quiet: switchover.None, Soak: switchover.None})
 	require.NoError(b, err)

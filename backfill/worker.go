@@ -41,7 +41,7 @@ func (r *runner) work(ctx context.Context, p state.Pass, stripes int, doer func(
 	if r.progress, err = r.newProgress(ctx, p); err != nil {
 		return err
 	}
-	c, err := state.LoadControl(ctx, r.db, r.task.d.Name())
+	c, err := r.asked(ctx)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (w *worker) ranges(ctx context.Context) error {
 
 // wait lets others work, and hears what is asked.
 func (w *worker) wait(ctx context.Context) error {
-	c, err := state.LoadControl(ctx, w.db, w.runner.task.d.Name())
+	c, err := w.asked(ctx)
 	if err != nil {
 		return err
 	}
@@ -140,6 +140,7 @@ func (w *worker) overRange(ctx context.Context, claimed state.Range) (err error)
 		return at(w.saved, err)
 	}
 	var done statement
+	w.size.limit(w.most())
 	for !w.over() {
 		if err := w.rest(ctx, done.rows, done.took); err != nil {
 			return at(w.saved, err)
@@ -187,7 +188,7 @@ func (w *worker) step(ctx context.Context) (done statement, err error) {
 		return done, err
 	}
 	w.heed(done.answer.Control)
-	w.size.most = float64(w.most())
+	w.size.limit(w.most())
 	w.size.took(s.rows, done.took, w.target())
 	w.order.did(s, done)
 	return done, w.note(ctx, done)
@@ -223,7 +224,7 @@ func (w *worker) note(ctx context.Context, done statement) error {
 
 // report tells how far the pass is, and why this worker rests. The runner is locked.
 func (w *worker) report(ctx context.Context, held string) error {
-	if err := w.progress.refresh(ctx, w.runner); err != nil {
+	if err := w.retry(ctx, func(ctx context.Context) error { return w.progress.refresh(ctx, w.runner) }); err != nil {
 		return err
 	}
 	p := w.progress.at(w.saved, w.order.why)
