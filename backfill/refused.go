@@ -53,6 +53,8 @@ func (w *worker) divide(ctx context.Context, b *batch) error {
 			return err
 		}
 		return w.divide(ctx, b.slice(n/2, n))
+	case w.task.group != nil:
+		return w.apart(ctx, b)
 	}
 	return w.part(ctx, &batch{bad: append(b.bad, badRow{b.key(0), err})}, w.saved)
 }

@@ -86,6 +86,9 @@ func (r *runner) values(ctx context.Context, key []string) (old, now []*string, 
 	if !k.inPlace() {
 		return nil, nil, fmt.Errorf("values: %w", ErrTwoTables)
 	}
+	if err := k.keyed(); err != nil {
+		return nil, nil, fmt.Errorf("values: %w", err)
+	}
 	columns := ident.QuoteAll("t.", append(slices.Clone(k.d.Old), k.d.New...))
 	values, to := make([]*string, len(columns)), make([]any, len(columns))
 	for i, c := range columns {
@@ -109,6 +112,9 @@ func Repair(ctx context.Context, db *sqlx.DB, p expand.Any) (repaired int64, err
 	r, err := newRunner(ctx, db, p, Options{})
 	if err == nil && !r.task.inPlace() {
 		err = ErrTwoTables
+	}
+	if err == nil {
+		err = r.task.keyed()
 	}
 	for err == nil {
 		var listed, n int64

@@ -75,7 +75,8 @@ func verify(ctx context.Context, db *sqlx.DB, p expand.Any, vo VerifyOptions) (r
 		r.other = newExtraTask(there, m)
 	}
 	defer r.watch(ctx)()
-	return v.pass(ctx)
+	report, err = v.pass(ctx)
+	return report, r.explain(ctx, err)
 }
 
 type verifier struct {
@@ -106,6 +107,7 @@ func (v *verifier) pass(ctx context.Context) (report Report, err error) {
 			return report, fmt.Errorf("another verification was begun, and given up: %w", ErrTaken)
 		}
 		begun = p.Token
+		v.task.path = v.task.path.along(p.Order)
 		err = v.work(ctx, p, 1, func(w *worker) func(context.Context, slice) (statement, error) {
 			return func(ctx context.Context, s slice) (statement, error) { return v.compare(ctx, w, s) }
 		})
@@ -127,6 +129,7 @@ func (v *verifier) begin(ctx context.Context, p state.Pass, copied *time.Time) e
 	if err != nil {
 		return err
 	}
+	p.Order = v.task.path.words()
 	if v.other != nil { // the second half of a replaced table: rows of the new one without one in the old
 		more, err := v.keyRanges(ctx, v.other, 1, total)
 		if err != nil {

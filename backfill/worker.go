@@ -136,6 +136,9 @@ func (w *worker) overRange(ctx context.Context, claimed state.Range) (err error)
 			err = errors.Join(err, w.saved.Release(ctx, w.db))
 		}
 	}()
+	if left, err := w.leave(ctx, nil); left || err != nil {
+		return at(w.saved, err)
+	}
 	var done statement
 	w.size.limit(w.most())
 	for !w.over() {
@@ -143,7 +146,9 @@ func (w *worker) overRange(ctx context.Context, claimed state.Range) (err error)
 			return at(w.saved, err)
 		}
 		if done, err = w.step(ctx); err != nil {
-			return at(w.saved, err)
+			if left, err := w.leave(ctx, err); left || err != nil {
+				return at(w.saved, err)
+			}
 		}
 		if ctx.Err() != nil {
 			return at(w.saved, context.Cause(ctx))
@@ -169,6 +174,7 @@ func (w *worker) step(ctx context.Context) (done statement, err error) {
 	if err != nil {
 		return done, err
 	}
+	s.where += w.task.scope
 	err = w.retry(ctx, func(ctx context.Context) (err error) {
 		began := time.Now()
 		done, err = w.do(ctx, s)
@@ -231,6 +237,9 @@ func (w *worker) inTx(ctx context.Context, fn func(ctx context.Context, tx *sqlx
 	s := pg.Settings{LockTimeout: lockTimeout, AsyncCommit: true, Application: throttle.Application + w.task.d.Name()}
 	return pg.InTx(ctx, w.db, s, func(ctx context.Context, tx *sqlx.Tx) (err error) {
 		if err := w.task.announce(ctx, tx); err != nil {
+			return err
+		}
+		if err := w.lies(ctx, tx); err != nil {
 			return err
 		}
 		if w.saved.Blocks {

@@ -44,7 +44,7 @@ type Pair[O, N any] struct {
 // Spec declares a pair whose values convert.
 type Spec[O, N any] struct {
 	Table string   // `users`, `app.users` or `app."My.Users"`; the schema defaults to public
-	Key   []string // the columns of the primary key; defaults to id
+	Key   []string // the columns of the primary key, or of a plain unique index of NOT NULL columns; NoKey where there is none; defaults to id
 	Old   string   // today's column
 	New   string   // the column that replaces it
 	Type  string   // SQL type of new; defaults to type and collation of old
@@ -64,7 +64,7 @@ type Spec[O, N any] struct {
 }
 
 // Rename declares a pair of two columns of the same type: user_name becomes full_name. T is a pointer or an sql.Null where
-// the column may be NULL. key names the columns of the primary key and defaults to id.
+// the column may be NULL. key names the columns of the key, as Spec.Key does, and defaults to id.
 func Rename[T any](table, from, to string, key ...string) *Pair[T, T] {
 	same := func(v T) (T, error) { return v, nil }
 	return Convert(Spec[T, T]{Table: table, Key: key, Old: from, New: to, Forward: same, Backward: same,

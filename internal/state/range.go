@@ -27,6 +27,7 @@ type Position struct {
 	Passed  float64  `json:"passed,omitempty"`  // rows up to Low, where they are counted as they are passed
 
 	Copied *time.Time `json:"copied,omitempty"` // of a pass of verify: when rows had been copied last as it began
+	Order  []string   `json:"order,omitempty"`  // of a pass: the key columns in the order that its ranges are in, + up or - down before each
 }
 
 // Value stores a position as JSON.
@@ -123,6 +124,22 @@ func Shares(ctx context.Context, q sqlx.QueryerContext, migration, kind string) 
 type Updates struct {
 	Updated int64 `db:"updated"`
 	Hot     int64 `db:"hot"` // of them on their page, without new index entries
+}
+
+// Lies tells whether the range's relation is a partition of the table, which goes by its quoted name, and whether that is there.
+func (r Range) Lies(ctx context.Context, q sqlx.QueryerContext, table string) (partition, there bool, err error) {
+	const text = `SELECT to_regclass($2) IS NOT NULL, to_regclass($1) IS NOT NULL AND EXISTS (SELECT FROM pg_partition_ancestors(to_regclass($1)) WHERE relid = to_regclass($2))`
+	if err := q.QueryRowxContext(ctx, text, r.Relation, table).Scan(&there, &partition); err != nil {
+		return false, false, fmt.Errorf("partition %s of %s: %w", r.Relation, table, pg.Cause(ctx, err))
+	}
+	return partition, there, nil
+}
+
+// NameOf is what a table is called now, quoted; named itself where that is there, whichever table it is, and "" where neither is.
+func NameOf(ctx context.Context, q sqlx.QueryerContext, oid int64, named string) (is string, err error) {
+	err = sqlx.GetContext(ctx, q, &is, `SELECT CASE WHEN to_regclass($2) IS NOT NULL THEN $2
+		ELSE coalesce((SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1::bigint), '') END`, oid, named)
+	return is, pg.Cause(ctx, err)
 }
 
 const updatesSQL = `coalesce(pg_stat_get_xact_tuples_updated(to_regclass(relation)), 0) AS updated, coalesce(pg_stat_get_xact_tuples_hot_updated(to_regclass(relation)), 0) AS hot`
