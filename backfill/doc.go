@@ -5,33 +5,54 @@
 //
 // # What happens to the table
 //
-// Run goes through the key in windows. Rows of a full page that are updated in one transaction all have to leave the page, and every index gets a new
-// entry for each. So a window is done in stripes: a transaction for each residue class of the key. When the next stripe comes to a page, the row versions
-// that the last one left dead are pruned, and their room is used: the row stays on its page and no index is touched (heap-only tuples, README.HOT in
-// PostgreSQL's source). It works if no snapshot older than the last stripe is alive. BenchmarkBackfill compares with one UPDATE.
+// Run divides the table into ranges and goes over each, one short transaction after the other. A range is of blocks: a TID range scan reads them in order and needs no index, so that a key of any
+// kind does, a random one too. Small tables, and the rows that a first round has left because they moved meanwhile, are done in the order of the key.
 //
-// A statement takes ROW EXCLUSIVE on the table and its rows' locks for some tens of milliseconds, waits 200 ms at most for a row that
-// somebody else holds, and is then tried again: between it and the application, it is the backfill that lets go.
+// Rows of a full page that are updated in one transaction all have to leave the page, and every index gets a new entry for each. So a window of blocks is done in stripes: with 8 stripes a
+// transaction takes each eighth row of every page. When the next stripe comes to a page, the row versions that the last one left dead are pruned, and their room is used: the row stays on its
+// page and no index is touched (heap-only tuples, README.HOT in PostgreSQL's source). It works if no snapshot older than the last stripe is alive: a window is as long as the oldest snapshot
+// is old. Where stripes bring nothing (pages with room, an index on the new column, an old snapshot, rows of half a page) windows are plain, and Progress.Plain says why.
+// BenchmarkBackfill compares with one UPDATE.
 //
-// The position is committed with the rows. After a crash the next Run goes on where the last one stopped; nothing is done twice, and nothing left out. Two
-// at once cannot be: the second gets ErrRunning, and takes over a runner that has been silent for 10 s, which a token then keeps from writing.
+// A statement is as long as Options.Target, 50 ms by default: its rows grow by half at most, shrink in proportion, and to a tenth after one that took five times the target. It takes ROW EXCLUSIVE
+// on the table and its rows' locks for as long, waits 200 ms at most for a row that somebody else holds, and is then tried again: between it and the application, it is the backfill that lets go.
+//
+// The position is committed with the rows. After a crash the next Run goes on where the last one stopped; nothing is done twice, and nothing left out.
 //
 // A concurrent write always wins. With an SQL forward the expression is on the target row, which PostgreSQL reads again under its lock; with a
 // conversion in Go the row is written only if old is still what was read and nobody has stamped the row.
 //
+// # Many workers
+//
+// Options.Workers run at a time in one call, and any number of processes may call Run: all share the ranges, which are rows of tandem.range that a worker claims with a token (FOR UPDATE SKIP
+// LOCKED). A worker that has been silent for 10 s is taken over, and its token keeps it from writing if it was not dead. Each worker uses one connection of the pool, and the throttles
+// one more.
+//
+// # Who holds it
+//
+// Pause, Resume, Cancel and Tune (target, rate, workers) work from any process: workers hear of it with the answer to each statement. Options.Throttles are what it gives way to, see package throttle.
+// Why a worker rests is in Progress.Held, in the log, and in switchover.Status.
+//
+// # What it costs
+//
+// Forecast copies a few rows in transactions that it rolls back, and says how many rows, transactions, bytes of WAL and of the heap, and how long.
+//
 // # Another table
 //
 // Of a pair that moves to another table each row of Table gets a row of To, by INSERT ... ON CONFLICT; of a row that is there only new and stamp are set, if it has no stamp.
-// The rows of Table are locked FOR SHARE, so that a writer who finds no row of To is not overtaken. Stripes bring nothing to inserts: windows default to 5,000 rows,
-// plain ones. Verify joins the two, and a missing row is a difference.
+// The rows of Table are locked FOR SHARE, so that a writer who finds no row of To is not overtaken. It goes in the order of the key, as stripes bring nothing to inserts. Verify joins the two, and a missing row is a difference.
 //
 // # A replaced table
 //
-// Run inserts the rows that are not in the new table yet, window by window along the old one's key, without stripes. It holds the rows that it reads FOR SHARE until their copies are
+// Run inserts the rows that are not in the new table yet, in the order of the old one's key. It holds the rows that it reads FOR SHARE until their copies are
 // committed: a writer of one waits some tens of milliseconds, and its change is mirrored. A transaction of REPEATABLE READ or SERIALIZABLE that began before a row was copied
 // gets 40001 when it changes or deletes it. A row that the new table refuses is a bad row. Verify compares both ways: what is missing or differs, by the old key, and rows without one in the
 // old table, by the new key. UPDATE ... SET id = id in the old table mends the first two; a row too many is deleted in a transaction after SELECT set_config('tandem.mirror', 'orders_v2', true),
 // with the migration's name.
+//
+// # What Verify finds
+//
+// Differences lists it, page by page; Repair makes those rows of old again. A verification that was stopped goes on where it was if the copy is still the same and it has not rested for an hour.
 //
 // # The way back
 //

@@ -11,29 +11,36 @@ import (
 func TestMeter(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := newMeter(0, 10_000)
-		require.Equal(t, Progress{Total: 10_000}, m.at(0), "nothing is known yet")
+		m := newMeter(0, 20_000)
+		require.Equal(t, Progress{Total: 20_000}, m.at(0), "nothing is known yet")
 		for i := range 10 {
 			time.Sleep(time.Second)
 			p := m.at(int64(i+1) * 100)
 			require.InDelta(t, 100, p.Rate, 0.01)
-			require.Equal(t, time.Duration(10_000-p.Rows)*10*time.Millisecond, p.Left)
+			require.Equal(t, time.Duration(20_000-p.Rows)*10*time.Millisecond, p.Left)
 		}
 		// ten times as fast: after a while the rate follows
-		for range 12 {
+		for range 20 {
 			time.Sleep(time.Second)
 			m.at(m.rows + 500)
 		}
 		require.InDelta(t, 500, m.rate, 10)
-		// a pause between two statements counts
-		time.Sleep(10 * time.Second)
-		require.InDelta(t, 50, m.at(m.rows+500).Rate, 0.01)
-		// rows that were not passed change nothing
-		rate := m.rate
-		time.Sleep(time.Hour)
-		require.InDelta(t, rate, m.at(m.rows).Rate, 0)
-		p := m.at(20_000)
-		require.EqualValues(t, 20_000, p.Total)
+		steady := m.at(m.rows + 1)
+		require.LessOrEqual(t, steady.AtLeast, steady.Left)
+		require.GreaterOrEqual(t, steady.AtMost, steady.Left)
+		// while it is held the rate falls, the time left grows, and its range is wider
+		var held Progress
+		for range 10 {
+			time.Sleep(time.Second)
+			held = m.at(m.rows)
+		}
+		require.Less(t, held.Rate, 100.0)
+		require.Greater(t, held.Left, 4*steady.Left)
+		require.Greater(t, held.AtMost-held.AtLeast, steady.AtMost-steady.AtLeast)
+		// a range that was lost takes nothing back
+		require.Equal(t, m.rows, m.at(0).Rows)
+		p := m.at(30_000)
+		require.EqualValues(t, 30_000, p.Total)
 		require.Zero(t, p.Left)
 	})
 }

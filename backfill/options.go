@@ -3,6 +3,7 @@ package backfill
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/tandem-go/tandem/backfill/throttle"
@@ -31,7 +32,8 @@ type Options struct {
 	BadRows   int               // rows that one call sets aside before it stops with ErrBadRows; defaults to 10,000
 	Throttles []throttle.Signal // what it gives way to, read once a second with one connection more; defaults to none, throttle.Default has some
 	For       time.Duration     // how long this call works; then it returns with Result.Done false; defaults to until all is done
-	Progress  func(Progress)    // called after each statement, one call at a time; defaults to none
+	Progress  func(Progress)    // called after each statement and while workers rest, one call at a time, while workers wait; defaults to none
+	Log       *slog.Logger      // a line each 10 s, and what holds workers; defaults to none
 }
 
 const (

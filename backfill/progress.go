@@ -2,6 +2,9 @@ package backfill
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
+	"math"
 	"time"
 
 	"github.com/tandem-go/tandem/internal/state"
@@ -11,11 +14,13 @@ import (
 type Progress struct {
 	Rows  int64         // passed, whether they had to be written or not; never more than Total
 	Total int64         // rows of the table: counted up to 100,000, else the planner's estimate, corrected as the pass goes on
-	Rate  float64       // rows a second, over the last seconds
+	Rate  float64       // rows a second, of all workers in all processes, over the last seconds
 	Left  time.Duration // at that rate; 0 when done or not yet known
 	Plain string        // why rows are not done in stripes; "" when they are
 	Held  string        // why a worker rests, or has to stand still; "" when nothing holds it
 	Done  bool
+
+	AtLeast, AtMost time.Duration // the range of Left, by how much the rate has varied; it does not foresee what will hold it
 }
 
 // Fraction is Rows of Total, 1 for an empty table.
@@ -26,34 +31,19 @@ func (p Progress) Fraction() float64 {
 	return float64(p.Rows) / float64(p.Total)
 }
 
-// meter computes rate and time left. The rate is a moving average in which a sample loses half of its weight in halfLife.
-type meter struct {
-	total, rows int64
-	last        time.Time
-	rate        float64
-}
-
-const halfLife = 3 * time.Second
-
-func newMeter(rows, total int64) *meter { return &meter{rows: rows, total: total, last: time.Now()} }
-
-func (m *meter) at(rows int64) Progress {
-	now := time.Now()
-	if elapsed := now.Sub(m.last); elapsed > 0 && rows > m.rows {
-		sample := float64(rows-m.rows) / elapsed.Seconds()
-		weight := min(1, elapsed.Seconds()/halfLife.Seconds())
-		if m.rate == 0 {
-			weight = 1
-		}
-		m.rate += weight * (sample - m.rate)
-		m.last, m.rows = now, rows
+// String is a line for an operator.
+func (p Progress) String() string {
+	if p.Done {
+		return fmt.Sprintf("%d rows, done", p.Rows)
 	}
-	m.total = max(m.total, rows)
-	p := Progress{Rows: rows, Total: m.total, Rate: m.rate}
-	if m.rate > 0 {
-		p.Left = time.Duration(float64(m.total-rows) / m.rate * float64(time.Second)).Round(100 * time.Millisecond)
+	out := fmt.Sprintf("%d of %d rows, %.0f %%, %.0f a second", p.Rows, p.Total, math.Floor(100*p.Fraction()), p.Rate)
+	if p.Left > 0 {
+		out += fmt.Sprintf(", %s to %s left", p.AtLeast, p.AtMost)
 	}
-	return p
+	if p.Held != "" {
+		out += ", held: " + p.Held
+	}
+	return out
 }
 
 // progress adds up the ranges of a round, those of other processes too.
@@ -61,6 +51,9 @@ type progress struct {
 	meter  *meter
 	total  int64
 	later  bool // a later round goes over rows that were passed before
+	stored time.Time
+	logged time.Time
+	held   string // as logged
 	shares map[int]state.Share
 	read   time.Time
 }
@@ -73,7 +66,9 @@ func (r *runner) newProgress(ctx context.Context, p state.Pass) (*progress, erro
 	if err := g.refresh(ctx, r); err != nil {
 		return nil, err
 	}
-	g.meter = newMeter(g.rows(), p.Total)
+	if g.meter = newMeter(g.rows(), p.Total); r.progress != nil { // of an earlier round
+		g.meter = r.progress.meter
+	}
 	return g, nil
 }
 
@@ -124,4 +119,24 @@ func (g *progress) at(r state.Range, plain string) Progress {
 		p.Plain = "in the order of the key"
 	}
 	return p
+}
+
+// logEvery is the time between two lines of the log, but for one that says what holds a worker.
+const logEvery = 10 * time.Second
+
+// tell brings a progress to everybody who wants to know: the callback at once, the state once a second, the log now and then.
+func (r *runner) tell(ctx context.Context, p Progress) error {
+	r.o.Progress(p)
+	g := r.progress
+	if r.o.Log != nil && (p.Done || time.Since(g.logged) >= logEvery || p.Held != g.held && p.Held != "") {
+		g.logged, g.held = time.Now(), p.Held
+		r.o.Log.LogAttrs(ctx, slog.LevelInfo, "tandem: backfill", slog.String("migration", r.task.d.Name()), slog.String("pass", r.kind), slog.String("progress", p.String()))
+	}
+	if !p.Done && time.Since(g.stored) < freshness {
+		return nil
+	}
+	g.stored = time.Now()
+	return r.retry(ctx, func(ctx context.Context) error {
+		return state.SaveProgress(ctx, r.db, r.task.d.Name(), r.kind, p.String())
+	})
 }

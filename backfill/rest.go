@@ -26,6 +26,15 @@ func (r *runner) heed(c Control) {
 	}
 }
 
+// asked reads what is asked of all workers.
+func (r *runner) asked(ctx context.Context) (c Control, err error) {
+	err = r.retry(ctx, func(ctx context.Context) (err error) {
+		c, err = state.LoadControl(ctx, r.db, r.task.d.Name())
+		return err
+	})
+	return c, err
+}
+
 // workers is how many are asked for.
 func (r *runner) workers() int {
 	if r.control.Workers != 0 {
@@ -117,10 +126,9 @@ func (w *worker) rest(ctx context.Context, rows int64, took time.Duration) error
 // beat tells that the worker lives, why it rests, and hears whether that is still asked for.
 func (w *worker) beat(ctx context.Context, last *time.Time, why string) error {
 	var c Control
-	err := w.retry(ctx, func(ctx context.Context) error {
+	err := w.retry(ctx, func(ctx context.Context) (err error) {
 		if time.Since(*last) < beatTime && w.said == why {
-			var err error
-			c, err = state.LoadControl(ctx, w.db, w.task.d.Name())
+			c, err = w.asked(ctx)
 			return err
 		}
 		a, err := w.saved.Touch(ctx, w.db, why)

@@ -56,12 +56,16 @@ func run(ctx context.Context, db *sqlx.DB, p expand.Any, o Options) (Result, err
 	if err != nil {
 		return Result{}, err
 	}
-	watching, stop := context.WithCancel(ctx)
-	r.monitor = throttle.Watch(watching, db, o.Throttles)
-	defer r.monitor.Wait()
-	defer stop()
+	defer r.watch(ctx)()
 	err = r.rounds(ctx)
 	return r.res, err
+}
+
+// watch reads the throttles until it is told to stop.
+func (r *runner) watch(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	r.monitor = throttle.Watch(ctx, r.db, r.o.Throttles)
+	return func() { cancel(); r.monitor.Wait() }
 }
 
 // runner is one call of Run. Its workers share it.
@@ -143,7 +147,11 @@ func (r *runner) over() bool { return !r.until.IsZero() && time.Now().After(r.un
 func (r *runner) rounds(ctx context.Context) error {
 	var begun int64 // the pass that this call works on
 	for {
-		p, err := state.LoadPass(ctx, r.db, r.task.d.Name(), r.kind)
+		var p state.Pass
+		err := r.retry(ctx, func(ctx context.Context) (err error) {
+			p, err = state.LoadPass(ctx, r.db, r.task.d.Name(), r.kind)
+			return err
+		})
 		switch {
 		case err != nil:
 			return err
@@ -245,8 +253,10 @@ func (r *runner) finish(ctx context.Context, p state.Pass) error {
 	if err != nil {
 		return err
 	}
-	r.o.Progress(Progress{Rows: total, Total: total, Done: true})
-	return nil
+	if r.progress == nil {
+		r.progress = &progress{}
+	}
+	return r.tell(ctx, Progress{Rows: total, Total: total, Done: true})
 }
 
 func (r *runner) countBad(ctx context.Context) (err error) {

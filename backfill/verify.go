@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -27,7 +28,8 @@ type VerifyOptions struct {
 	Target    time.Duration     // what a statement shall take, 1 ms to 10 s; defaults to 50 ms
 	Batch     int               // rows a statement at most, 10 to 50,000; defaults to 50,000
 	Throttles []throttle.Signal // as of Options
-	Progress  func(Progress)    // called after each statement, one call at a time; defaults to none
+	Progress  func(Progress)    // as of Options
+	Log       *slog.Logger      // as of Options
 }
 
 // Report is what Verify found.
@@ -55,7 +57,7 @@ func Verify(ctx context.Context, db *sqlx.DB, p expand.Any, o VerifyOptions) (Re
 const staleVerify = time.Hour
 
 func verify(ctx context.Context, db *sqlx.DB, p expand.Any, vo VerifyOptions) (report Report, err error) {
-	o, err := Options{Workers: vo.Workers, Target: vo.Target, Batch: vo.Batch, Throttles: vo.Throttles, Progress: vo.Progress}.withDefaults()
+	o, err := Options{Workers: vo.Workers, Target: vo.Target, Batch: vo.Batch, Throttles: vo.Throttles, Progress: vo.Progress, Log: vo.Log}.withDefaults()
 	if err != nil {
 		return report, err
 	}
@@ -72,10 +74,7 @@ func verify(ctx context.Context, db *sqlx.DB, p expand.Any, vo VerifyOptions) (r
 		}
 		r.other = newExtraTask(there, m)
 	}
-	watching, stop := context.WithCancel(ctx)
-	r.monitor = throttle.Watch(watching, db, o.Throttles)
-	defer r.monitor.Wait()
-	defer stop()
+	defer r.watch(ctx)()
 	return v.pass(ctx)
 }
 
@@ -162,8 +161,7 @@ func (v *verifier) report(ctx context.Context, p state.Pass) (Report, error) {
 	out := Report{Rows: p.Rows, Differences: p.Differences}
 	keys, err := v.keys(ctx, fmt.Sprintf(`SELECT key FROM tandem.mismatch WHERE migration = $1 AND source = 'verify' ORDER BY id LIMIT %d`, keptDifferences), p.Migration)
 	out.Keys = keys
-	v.o.Progress(Progress{Rows: p.Rows, Total: p.Rows, Done: true})
-	return out, err
+	return out, errors.Join(err, v.tell(ctx, Progress{Rows: p.Rows, Total: p.Rows, Done: true}))
 }
 
 // compare compares one slice and notes what differs.

@@ -41,7 +41,7 @@ func (r *runner) work(ctx context.Context, p state.Pass, stripes int, doer func(
 	if r.progress, err = r.newProgress(ctx, p); err != nil {
 		return err
 	}
-	c, err := state.LoadControl(ctx, r.db, r.task.d.Name())
+	c, err := r.asked(ctx)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (w *worker) ranges(ctx context.Context) error {
 
 // wait lets others work, and hears what is asked.
 func (w *worker) wait(ctx context.Context) error {
-	c, err := state.LoadControl(ctx, w.db, w.runner.task.d.Name())
+	c, err := w.asked(ctx)
 	if err != nil {
 		return err
 	}
@@ -217,13 +217,12 @@ func (w *worker) note(ctx context.Context, done statement) error {
 
 // report tells how far the pass is, and why this worker rests. The runner is locked.
 func (w *worker) report(ctx context.Context, held string) error {
-	if err := w.progress.refresh(ctx, w.runner); err != nil {
+	if err := w.retry(ctx, func(ctx context.Context) error { return w.progress.refresh(ctx, w.runner) }); err != nil {
 		return err
 	}
 	p := w.progress.at(w.saved, w.order.why)
 	p.Held = held
-	w.o.Progress(p)
-	return nil
+	return w.tell(ctx, p)
 }
 
 // inTx is a transaction of a batch.

@@ -165,6 +165,9 @@ func (s MigrationStatus) String() string {
 			state = "finished " + p.FinishedAt.Format(time.DateTime)
 		}
 		fmt.Fprintf(&b, "\n  %s: %d rows, of about %d, %d differences, %s", p.Kind, p.Rows, p.Total, p.Differences, state)
+		if p.UnderWay && p.Progress != "" {
+			fmt.Fprintf(&b, "\n    %s", p.Progress)
+		}
 	}
 	for _, m := range s.Members {
 		fmt.Fprintf(&b, "\n  member %s %s on %s pid %d, up for %s: %s, seen %s ago", m.Service, m.Build, m.Host, m.PID, m.Age.Round(time.Second), m.word(s.Phase), m.Silent)

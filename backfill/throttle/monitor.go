@@ -9,12 +9,16 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-const (
-	// Every is how often signals are read, Patience how long one may take, and Blind how long one may fail before it counts as a load of 1.
-	Every    = time.Second
-	Patience = 2 * time.Second
-	Blind    = 15 * time.Second
+// Every is how often signals are read.
+const Every = time.Second
 
+// Patience is how long one may take.
+const Patience = 2 * time.Second
+
+// Blind is how long one may fail before that counts as a load of 1.
+const Blind = 15 * time.Second
+
+const (
 	maxRest = 5 * time.Second // after one statement
 )
 

@@ -26,8 +26,9 @@ type Pass struct {
 	Rows        int64      `db:"rows"`
 	Total       int64      `db:"total"`
 	Differences int64      `db:"differences"`
-	Share       float64    `db:"share"` // of the round under way that has been gone over
-	Held        string     `db:"held"`  // why workers rest
+	Share       float64    `db:"share"`    // of the round under way that has been gone over
+	Held        string     `db:"held"`     // why workers rest
+	Progress    string     `db:"progress"` // as a runner has said last
 	StartedAt   time.Time  `db:"started_at"`
 	UpdatedAt   time.Time  `db:"updated_at"`
 	WrittenAt   *time.Time `db:"written_at"` // when rows changed last
@@ -38,7 +39,7 @@ type Pass struct {
 // passesSQL adds the ranges, whose rows are of the present round, to what the rounds before have done.
 const passesSQL = `
 	SELECT b.migration, b.kind, b.token, b.under_way, b.round, coalesce(nullif(r.owners, ''), b.owner) AS owner, b.rows + coalesce(r.rows, 0) AS rows, b.total,
-	       b.differences + coalesce(r.differences, 0) AS differences, coalesce(r.held, '') AS held, coalesce(r.share, 0) AS share, b.started_at, greatest(b.updated_at, r.seen_at) AS updated_at,
+	       b.differences + coalesce(r.differences, 0) AS differences, coalesce(r.held, '') AS held, coalesce(r.share, 0) AS share, b.progress, b.started_at, greatest(b.updated_at, r.seen_at) AS updated_at,
 	       greatest(b.written_at, r.written_at) AS written_at, b.finished_at, (b.position ->> 'copied')::timestamptz AS copied
 	FROM tandem.backfill b LEFT JOIN LATERAL (
 		SELECT sum(rows) AS rows, sum(weight * share) / nullif(sum(weight), 0) AS share, sum(differences) AS differences, max(seen_at) AS seen_at, max(written_at) AS written_at,
@@ -118,6 +119,15 @@ func (p Pass) Finish(ctx context.Context, tx *sqlx.Tx) (first bool, err error) {
 	}
 	_, err = tx.ExecContext(ctx, `DELETE FROM tandem.range WHERE migration = $1 AND kind = $2`, p.Migration, p.Kind)
 	return true, err
+}
+
+// SaveProgress notes what a runner says of a pass, for everybody else.
+func SaveProgress(ctx context.Context, q sqlx.ExecerContext, migration, kind, progress string) error {
+	_, err := q.ExecContext(ctx, `UPDATE tandem.backfill SET progress = $3 WHERE migration = $1 AND kind = $2`, migration, kind, progress)
+	if err != nil {
+		return fmt.Errorf("progress of %s of %s: %w", kind, migration, pg.Cause(ctx, err))
+	}
+	return nil
 }
 
 func scanJSON(src, to any) error {

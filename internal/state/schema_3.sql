@@ -3,7 +3,7 @@
 ALTER TABLE tandem.backfill
 	ADD COLUMN under_way boolean NOT NULL DEFAULT false,   -- it has ranges, and not all rows are done
 	ADD COLUMN round     int NOT NULL DEFAULT 0,           -- the first goes over all rows, those after it over what it left
-	ADD COLUMN progress  jsonb NOT NULL DEFAULT '{}',      -- what a runner has noted last (backfill.Progress)
+	ADD COLUMN progress  text NOT NULL DEFAULT '',         -- what a runner has said last, in words
 	ALTER COLUMN owner SET DEFAULT '';                     -- the workers are in tandem.range
 
 -- Each claim of a range has a token of its own: who has lost a range, or the whole pass, writes nothing more.
