@@ -187,26 +187,3 @@ func hotShare(b *testing.B, db *sqlx.DB) float64 {
 	}, time.Minute, 100*time.Millisecond)
 	return hot
 }
-
-// BenchmarkVerify compares a verification with the copy before it, one worker each. Metric: the ratio of their times.
-func BenchmarkVerify(b *testing.B) {
-	for _, c := range []benchCase{{name: "sql"}, {name: "go", goOnly: true}} {
-		b.Run(c.name, func(b *testing.B) {
-			bench := newBench(b, c)
-			var sum float64
-			for range b.N {
-				db := bench.table(*benchRows)
-				copied, err := backfill.Run(b.Context(), db, benchPair(c.goOnly), backfill.Options{})
-				require.NoError(b, err)
-				began := time.Now()
-				report, err := backfill.Verify(b.Context(), db, benchPair(c.goOnly), backfill.VerifyOptions{})
-				require.NoError(b, err)
-				require.Equal(b, backfill.Report{Rows: int64(*benchRows)}, report)
-				sum += time.Since(began).Seconds() / copied.Took.Seconds()
-				require.NoError(b, db.Close())
-			}
-			b.ReportMetric(sum/float64(b.N), "verify/copy")
-			b.ReportMetric(0, "ns/op")
-		})
-	}
-}

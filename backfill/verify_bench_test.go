@@ -2,6 +2,7 @@ package backfill_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,8 +19,11 @@ var verifyCases = []struct {
 	pair expand.Any
 }{
 	{"rename", benchPair(false)},
-	{"sql-both-ways", expand.Convert(expand.Spec[string, string]{Table: "users", Old: "user_name", New: "full_name", Forward: same, Backward: same,
-		ForwardSQL: "upper({user_name})", BackwardSQL: "lower({full_name})"})},
+	{"sql-both-ways", expand.Convert(expand.Spec[string, string]{Table: "users", Old: "user_name", New: "full_name", Type: "text",
+		Forward:    func(s string) (string, error) { return strings.ReplaceAll(s, "user", "USER"), nil },
+		Backward:   func(s string) (string, error) { return strings.ReplaceAll(s, "USER", "user"), nil },
+		ForwardSQL: "replace({user_name}, 'user', 'USER')", BackwardSQL: "replace({full_name}, 'USER', 'user')"})},
+	{"go", expand.Convert(expand.Spec[string, string]{Table: "users", Old: "user_name", New: "full_name", Forward: same})},
 	{"go-both-ways", benchPair(true)},
 }
 

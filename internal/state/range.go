@@ -27,6 +27,7 @@ type Position struct {
 	Passed  float64  `json:"passed,omitempty"`  // rows up to Low, where they are counted as they are passed
 
 	Copied *time.Time `json:"copied,omitempty"` // of a pass of verify: when rows had been copied last as it began
+	Since  int64      `json:"since,omitempty"`  // of a pass of verify by blocks: transactions from this one on may have moved rows while it ran
 }
 
 // Value stores a position as JSON.
