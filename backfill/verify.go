@@ -31,7 +31,7 @@ type VerifyOptions struct {
 // Report is what Verify found.
 type Report struct {
 	Rows        int64
-	Differences int64
+	Differences int64      // of more than 1,000 those of rows that an UPDATE moved meanwhile may be missing
 	Keys        [][]string // of the first differences, at most keptDifferences; all that many are in tandem.mismatch
 }
 
@@ -86,8 +86,8 @@ func verify(ctx context.Context, db *sqlx.DB, p expand.Any, vo VerifyOptions) (r
 type verifier struct {
 	*runner
 	conversion expand.Conversion
-	kept       int    // differences that are listed
-	late       string // of the second round: which rows of a block, a predicate on t
+	since      int64 // of the pass
+	kept       int   // differences that are listed
 }
 
 // pass begins a verification, or joins the one that is under way, and works on it until it is finished.
@@ -133,9 +133,7 @@ func (v *verifier) overRanges(ctx context.Context, p state.Pass) error {
 			return err
 		}
 	}
-	if v.late = ""; p.Round > 0 {
-		v.late = lateSQL(p.Since)
-	}
+	v.since = p.Since
 	if err := v.db.GetContext(ctx, &v.kept, `SELECT count(*) FROM tandem.mismatch WHERE migration = $1 AND source = 'verify'`, p.Migration); err != nil {
 		return err
 	}

@@ -23,8 +23,9 @@ type found struct {
 
 // compare compares one slice and notes what differs.
 func (v *verifier) compare(ctx context.Context, w *worker, s slice) (done statement, err error) {
-	if v.late != "" {
-		s.where += " AND " + v.late
+	late := w.saved.Round() > 0
+	if late {
+		s.where += " AND " + lateSQL(v.since)
 	}
 	f, err := v.see(ctx, w.task, s)
 	if err != nil {
@@ -34,7 +35,7 @@ func (v *verifier) compare(ctx context.Context, w *worker, s slice) (done statem
 	if m := v.task.mirror; m != nil && w.task.extra != "" {
 		detail = "a row of " + m.To.String() + " without one in " + m.From.String()
 	}
-	if v.late != "" { // the first round may have seen them, before they moved or where they are
+	if late { // the first round may have seen them, before they moved or where they are
 		if f, err = v.unlisted(ctx, f); err != nil {
 			return done, err
 		}
@@ -68,9 +69,9 @@ func (v *verifier) room() int {
 	return max(keptDifferences-v.kept, 0)
 }
 
-// unlisted leaves out what is listed already. The rows were counted in the first round.
+// unlisted leaves out what is listed already, and all if the list is full: it cannot be known then what was counted. The rows were counted in the first round.
 func (v *verifier) unlisted(ctx context.Context, f found) (out found, err error) {
-	if f.differences == 0 {
+	if f.differences == 0 || v.room() == 0 {
 		return out, nil
 	}
 	before, err := v.keys(ctx, `SELECT key FROM tandem.mismatch WHERE migration = $1 AND source = 'verify'`, v.task.d.Name())

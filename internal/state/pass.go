@@ -94,7 +94,7 @@ func (p Pass) Begin(ctx context.Context, tx *sqlx.Tx, round int, total int64, co
 	}
 	for i, r := range ranges {
 		_, err := tx.ExecContext(ctx, `INSERT INTO tandem.range (migration, kind, id, relation, low, high, blocks, weight) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-			p.Migration, p.Kind, i+1, r.Relation, pq.Array(r.Low), pq.Array(r.High), r.Blocks, r.Weight)
+			p.Migration, p.Kind, round*roundIDs+i+1, r.Relation, pq.Array(r.Low), pq.Array(r.High), r.Blocks, r.Weight)
 		if err != nil {
 			return fmt.Errorf("range %d of %s of %s: %w", i+1, p.Kind, p.Migration, err)
 		}

@@ -55,6 +55,12 @@ type Range struct {
 	Done        bool           `db:"done"`
 }
 
+// roundIDs is how far the ids of a round's ranges are from those of the next.
+const roundIDs = 1 << 20
+
+// Round is the round that the range is of: a worker may claim one of the next before it knows that there is one.
+func (r Range) Round() int { return (r.ID - 1) / roundIDs }
+
 // From is where work goes on: nil at the first key.
 func (r Range) From() []string {
 	if r.Position.Low != nil {
