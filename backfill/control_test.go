@@ -158,3 +158,38 @@ func TestRate(t *testing.T) {
 	require.True(t, held)
 	require.Greater(t, time.Since(began), time.Second, "3,000 rows at 1,000 a second, of which the last statement's rest is not waited for")
 }
+
+// A slow rate is kept from the first statement on.
+func TestSlowRate(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, usersSQL(2000), fullName)
+	var seen []int64
+	res, err := backfill.Run(b.ctx, b.db, b.pair, backfill.Options{Rate: 100, Stripes: 1, For: 2500 * time.Millisecond, Progress: func(p backfill.Progress) { seen = append(seen, p.Rows) }})
+	require.NoError(t, err)
+	require.False(t, res.Done)
+	require.LessOrEqual(t, res.Rows, int64(400))
+	require.LessOrEqual(t, seen[0], int64(100))
+}
+
+// A call that may work only so long keeps the position, and says that it is not done.
+func TestFor(t *testing.T) {
+	t.Parallel()
+	for name, p := range childPairs {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBed(t, usersSQL(1000), p)
+			var rows int64
+			calls := 0
+			for done := false; !done; calls++ {
+				res, err := backfill.Run(b.ctx, b.db, p, backfill.Options{Batch: 50, Stripes: 1, Target: 10e9, For: time.Nanosecond + time.Duration(calls)*5*time.Millisecond})
+				require.NoError(t, err)
+				rows += res.Rows
+				done = res.Done
+				require.Zero(t, b.number(`SELECT count(*) FROM tandem.range WHERE owner <> ''`))
+			}
+			require.Greater(t, calls, 1)
+			require.EqualValues(t, 1000, rows)
+			b.verified(1000)
+		})
+	}
+}

@@ -18,6 +18,8 @@ type batch struct {
 	sources [][]*string // for a conversion in Go: what was read, an array for each column
 	targets [][]any     // and what it became
 	bad     []badRow
+
+	accepted int // of the bad ones, those that an operator lives with; known once they are written
 }
 
 type badRow struct {
@@ -186,34 +188,12 @@ func (k *task) writeBack(ctx context.Context, tx *sqlx.Tx, b *batch) (int64, err
 			return 0, err
 		}
 	}
-	for _, bad := range b.bad {
-		_, err := tx.ExecContext(ctx, `INSERT INTO tandem.bad_row (migration, key, error) VALUES ($1, $2, $3)
-			ON CONFLICT (migration, key) DO UPDATE SET error = EXCLUDED.error, at = now()`, k.d.Name(), pq.Array(bad.key), storable(bad.err))
-		if err != nil {
-			return written, fmt.Errorf("bad row %v: %w", bad.key, err)
-		}
-	}
-	return written, nil
+	var err error
+	b.accepted, err = k.setAside(ctx, tx, b.bad)
+	return written, err
 }
 
 // storable is an error's text as the server takes it: the application may have put any bytes into it.
 func storable(err error) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(err.Error(), "\uFFFD"), "\x00", "\uFFFD")
-}
-
-// clearBadRows forgets the bad rows that have a stamp now or are gone, and counts the rest.
-func (r *runner) clearBadRows(ctx context.Context) (left int64, err error) {
-	k := r.task
-	err = r.retryTx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
-		_, err := tx.ExecContext(ctx, `DELETE FROM tandem.bad_row b WHERE b.migration = $1 AND NOT EXISTS (SELECT FROM `+k.from()+
-			` WHERE `+k.keyIs("b.key")+` AND `+k.todo+`)`, k.d.Name())
-		if err != nil {
-			return err
-		}
-		return tx.GetContext(ctx, &left, `SELECT count(*) FROM tandem.bad_row WHERE migration = $1`, k.d.Name())
-	})
-	if err != nil {
-		return 0, fmt.Errorf("bad rows: %w", err)
-	}
-	return left, nil
 }

@@ -37,6 +37,34 @@
 //
 // Forecast copies a few rows in transactions that it rolls back, and says how many rows, transactions, bytes of WAL and of the heap, and how long.
 //
+// # Bad rows
+//
+// A row whose value does not convert, or whose new value the server refuses (too long, a constraint, a trigger of yours), stays without a stamp, and tandem.bad_row has its key and the error. The
+// rest goes on, until Options.BadRows or BadShare say that it is not the rows that are wrong. BadRows lists them. Mend a row by a write, or the conversion by a deploy; then RetryBadRows
+// tries some or all now, and Run would as well. Both say which are left.
+//
+// AcceptBadRows lets the migration go on with the rest of them, for a reason that goes into tandem.event. Nothing is written to such a row, so:
+//   - By key it is read as it was before: forward of old, in every phase up to Contract, whose error the reader gets where Go cannot convert either. A filter finds it up to Migrate by old, and from
+//     Switch on by what new has, mostly NULL: it is not found by its value. A program that writes it through the wrappers gives it a new value and a stamp, and the next Run or RetryBadRows takes it off the list.
+//   - It counts for no gate to Switch and Contract, is no difference for the gate verify (Verify itself lists it), and counts for no limit of Run. If old was NOT NULL, the gate accepted says before
+//     Contract, and contract.Apply with Finish by its refusal, that new cannot be while the row has none.
+//   - Accepted is the value that old had. A write that leaves another one which does not convert makes it a bad row again, when Sweep, Run or RetryBadRows meets it.
+//   - Old keeps the value up to the drop. That loses it, and so asks again: the gate accepted names the keys and wants a waiver of its own, unless AcceptOptions.Lose has said so before. What has no stamp,
+//     and was not accepted, or has another value than then, keeps the drop from happening (gate unstamped, which nobody can waive). After the drop the row has NULL.
+//
+// A bad row of the way back, and of a replaced table, cannot be accepted: old binaries would read a value of yesterday, or nobody would read the row.
+//
+// # Strays
+//
+// What an old binary writes, SQL brings into step in the same transaction. If only Go converts, the row loses its stamp, is read by forward of old, and its key waits in tandem.dirty. Sweep empties that list
+// once; an application that has such a pair starts SweepUntil next to its server:
+//
+//	go func() { errs <- backfill.SweepUntil(ctx, db, PriceCents, backfill.SweepOptions{}) }()
+//
+// Each of any number of processes looks twice a second, by one query that costs the server some 0.03 ms, and takes what no other has taken. It polls: NOTIFY from a trigger takes a lock of the whole
+// database at the commit of every stray, and LISTEN needs a connection of its own for each process and hears nothing behind a pooler in transaction mode. Up to its row's turn nothing wrong is read by key; a filter of
+// Switch misses the row for that long.
+//
 // # Another table
 //
 // Of a pair that moves to another table each row of Table gets a row of To, by INSERT ... ON CONFLICT; of a row that is there only new and stamp are set, if it has no stamp.

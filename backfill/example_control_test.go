@@ -119,3 +119,13 @@ func ExampleForecast() {
 	fmt.Println(cost.Rows, err)
 	// Output: 3 <nil>
 }
+
+func ExampleCost() {
+	ctx := context.Background()
+	db, drop := migrating(ctx, fullName)
+	defer drop()
+	cost, err := backfill.Forecast(ctx, db, fullName, backfill.ForecastOptions{})
+	must(err)
+	fmt.Println(strings.HasPrefix(cost.String(), "about 3 rows in "))
+	// Output: true
+}

@@ -42,7 +42,7 @@ func (k *task) before(also, where string) []string {
 	return []string{
 		"SELECT count(*) FROM (SELECT FROM " + k.from() + also + " WHERE " + where + " AND " + k.todo + " FOR NO KEY UPDATE OF t) x",
 		fmt.Sprintf("INSERT INTO tandem.bad_row (migration, key, error) SELECT %s, ARRAY[%s], 'old cannot hold this value: forward of backward of it is another'"+
-			" FROM %s, %s AS q WHERE %s AND %s AND %s AND (%s) ON CONFLICT (migration, key) DO UPDATE SET error = EXCLUDED.error, at = now()",
+			" FROM %s, %s AS q WHERE %s AND %s AND %s AND (%s) ON CONFLICT (migration, key) DO UPDATE SET error = EXCLUDED.error, at = now(), accepted = NULL",
 			ident.Literal(d.Name()), k.keyText(), k.from()+also, d.To.SQL(), d.Joined("q.", "t."), where, k.contracted(), k.lossy("q."))}
 }
 

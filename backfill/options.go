@@ -30,6 +30,7 @@ type Options struct {
 	Batch     int               // rows a statement at most, 10 to 50,000; defaults to 50,000
 	Stripes   int               // transactions a window of blocks, a power of two up to 64; 1: plain windows in the order of the key; defaults to what is measured
 	BadRows   int               // rows that one call sets aside before it stops with ErrBadRows; defaults to 10,000
+	BadShare  float64           // of the rows gone over, what one call may set aside before it stops with ErrBadRows; looked at from 1,000 rows on; defaults to 1: any
 	Throttles []throttle.Signal // what it gives way to, read once a second with one connection more; defaults to none, throttle.Default has some
 	For       time.Duration     // how long this call works; then it returns with Result.Done false; defaults to until all is done
 	Progress  func(Progress)    // called after each statement and while workers rest, one call at a time, while workers wait; defaults to none
@@ -64,6 +65,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.BadRows == 0 {
 		o.BadRows = defaultBadRows
+	}
+	if err := checkShare(o.BadShare); err != nil {
+		return o, err
 	}
 	switch {
 	case o.BadRows < 0:

@@ -3,7 +3,6 @@ package backfill
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/jmoiron/sqlx"
@@ -72,12 +71,7 @@ func (w *worker) part(ctx context.Context, b *batch, next state.Range) error {
 }
 
 // checkBad stops a run that sets aside one row after the other: its conversion or a trigger is wrong, not the rows.
-func (r *runner) checkBad() error {
-	if r.bad > r.o.BadRows {
-		return fmt.Errorf("%w: %d, Options.BadRows is %d; the reasons are in tandem.bad_row", ErrBadRows, r.bad, r.o.BadRows)
-	}
-	return nil
-}
+func (r *runner) checkBad() error { return tooMany(int64(r.bad), r.res.Rows+int64(r.bad), r.o) }
 
 // commit writes a batch and the position behind it.
 func (w *worker) commit(ctx context.Context, b *batch, next state.Range) (done statement, err error) {
@@ -91,7 +85,7 @@ func (w *worker) commit(ctx context.Context, b *batch, next state.Range) (done s
 	})
 	if err == nil {
 		w.mu.Lock()
-		w.bad += len(b.bad)
+		w.bad += len(b.bad) - b.accepted
 		w.mu.Unlock()
 	}
 	return done, err

@@ -176,10 +176,11 @@ func (r *runner) repair(ctx context.Context, limit int, keys [][]string) (listed
 		if err != nil {
 			return err
 		}
-		if err := k.store(ctx, tx, b); err != nil {
+		bad, err := k.store(ctx, tx, b)
+		if err != nil {
 			return err
 		}
-		listed, repaired = int64(len(ids)), int64(b.len())
+		listed, repaired = int64(len(ids)), int64(b.len()+len(b.bad)-bad)
 		if _, err := tx.ExecContext(ctx, `DELETE FROM tandem.mismatch WHERE id = ANY ($1)`, pq.Array(ids)); err != nil {
 			return err
 		}

@@ -18,6 +18,12 @@ func newSizer(most int) *sizer {
 
 func (s *sizer) rows() int { return int(s.size) }
 
+// limit changes what a statement may have at most.
+func (s *sizer) limit(most int) {
+	s.most = float64(most)
+	s.size = min(s.size, s.most)
+}
+
 // took learns from a statement that went over rows of the size.
 func (s *sizer) took(rows float64, d, target time.Duration) {
 	switch by := float64(target) / float64(max(d, 1)); {

@@ -137,6 +137,7 @@ func (w *worker) overRange(ctx context.Context, claimed state.Range) (err error)
 		}
 	}()
 	var done statement
+	w.size.limit(w.most())
 	for !w.over() {
 		if err := w.rest(ctx, done.rows, done.took); err != nil {
 			return at(w.saved, err)
@@ -181,7 +182,7 @@ func (w *worker) step(ctx context.Context) (done statement, err error) {
 		return done, err
 	}
 	w.heed(done.answer.Control)
-	w.size.most = float64(w.most())
+	w.size.limit(w.most())
 	w.size.took(s.rows, done.took, w.target())
 	w.order.did(s, done)
 	return done, w.note(ctx, done)

@@ -58,12 +58,12 @@ var gatesOf = map[Phase][]func(*asker, context.Context) error{
 	Expand:   {(*asker).columns, (*asker).guard},
 	Migrate:  {(*asker).guard, (*asker).members},
 	Switch:   {(*asker).guard, (*asker).passes, (*asker).dirty, (*asker).badRows, (*asker).strays, (*asker).twins, (*asker).statistics, (*asker).members},
-	Contract: {(*asker).reversed, (*asker).guard, (*asker).canary, (*asker).soak, (*asker).differences, (*asker).dirty, (*asker).badRows, (*asker).strays, (*asker).relaxed, (*asker).stands, (*asker).nulls, (*asker).members},
-	Complete: {(*asker).soak, (*asker).defaulted, (*asker).stands, (*asker).dependents, (*asker).unstamped, (*asker).standbys, (*asker).members},
+	Contract: {(*asker).reversed, (*asker).guard, (*asker).canary, (*asker).soak, (*asker).differences, (*asker).dirty, (*asker).badRows, (*asker).strays, (*asker).relaxed, (*asker).stands, (*asker).nulls, (*asker).finishable, (*asker).members},
+	Complete: {(*asker).soak, (*asker).defaulted, (*asker).stands, (*asker).dependents, (*asker).badRows, (*asker).unstamped, (*asker).standbys, (*asker).members},
 }
 
 // gateNames are all names that a Gate can have, and that Waive may therefore name.
-var gateNames = []string{"columns", "guard", "members", "backfill", "verify", "dirty", "bad-rows", "strays", "twins", "statistics", "reversed",
+var gateNames = []string{"columns", "guard", "members", "backfill", "verify", "dirty", "bad-rows", "accepted", "strays", "twins", "statistics", "reversed",
 	"canary", "soak", "differences", "not-null", "relaxed", "default", "dependents", "mentions", "unstamped", "standbys"}
 
 // settledBy are the questions before anything is taken from old, while it is still in Switch.

@@ -97,6 +97,7 @@ func TestGates(t *testing.T) {
 				// what is of another migration, of before this phase, or by verify, closes no gate
 				b.db.MustExec(mismatch + `'verify', now()), ('users.full_name', '{1}', 'x', 'Migrate', 'read', now() - interval '1 day'), ('other', '{1}', 'x', 'Switch', 'read', now())`)
 				b.db.MustExec(`INSERT INTO tandem.dirty (migration, key) VALUES ('other', '{1}')`)
+				b.db.MustExec(`INSERT INTO tandem.bad_row (migration, key, error, accepted) VALUES ('other', '{1}', 'x', NULL), ('users.full_name', '{9}', 'x', 'somebody lives with it')`)
 				require.Empty(t, b.gates(to, o))
 				b.db.MustExec(c.make)
 				gates := b.gates(to, o)

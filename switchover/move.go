@@ -35,6 +35,12 @@ func move(ctx context.Context, db *sqlx.DB, was *state.Migration, to Phase, kind
 			if err != nil {
 				return err
 			}
+			if to == Complete && !was.Definition.Replaces() {
+				err = refuseRecalled(ctx, tx, m) // what Within has dropped comes back if it does
+			}
+			if err != nil {
+				return err
+			}
 			if to == Complete {
 				return set(m, guard.None)
 			}

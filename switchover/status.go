@@ -25,6 +25,7 @@ type MigrationStatus struct {
 	Passes    []Pass  // copy, verify, reverse
 	Dirty     int64   // rows of strays that wait for a conversion in Go
 	BadRows   int64   // rows that do not convert
+	Accepted  int64   // more such rows, which somebody lives with
 	Different int64   // rows that reads of this phase found to differ
 
 	Share    float64 // of the keys, what Switch reads from new
@@ -82,6 +83,7 @@ func statusOf(ctx context.Context, db *sqlx.DB, m *state.Migration, o Options) (
 		return s, err
 	}
 	s.Dirty, s.BadRows, s.Different = counts.Dirty, counts.BadRows, counts.Mismatches
+	s.Accepted = counts.Accepted
 	s.Share, s.Compared, s.Differed = m.Share, counts.Compared, counts.Different
 	if s.Step, err = state.LastStep(ctx, db, m.Name); err != nil {
 		return s, err
@@ -168,6 +170,9 @@ func (s MigrationStatus) String() string {
 		if p.UnderWay && p.Progress != "" {
 			fmt.Fprintf(&b, "\n    %s", p.Progress)
 		}
+	}
+	if s.BadRows+s.Accepted > 0 {
+		fmt.Fprintf(&b, "\n  %d rows do not convert, %d more are accepted", s.BadRows, s.Accepted)
 	}
 	for _, m := range s.Members {
 		fmt.Fprintf(&b, "\n  member %s %s on %s pid %d, up for %s: %s, seen %s ago", m.Service, m.Build, m.Host, m.PID, m.Age.Round(time.Second), m.word(s.Phase), m.Silent)

@@ -17,7 +17,7 @@ import (
 // Event is one line of the log of a migration.
 type Event struct {
 	Migration string
-	Kind      string // apply, advance, revert, fallback, canary, relax, finish, restore, undo, backfill, verify
+	Kind      string // apply, advance, revert, fallback, canary, relax, finish, restore, undo, backfill, verify, accept, unaccept
 	From, To  phase.Phase
 	Actor     string // defaults to user@host
 	Detail    string

@@ -13,7 +13,8 @@ import (
 // Counts are the numbers about one migration that its gates ask for.
 type Counts struct {
 	Dirty       int64    `db:"dirty"`
-	BadRows     int64    `db:"bad_rows"`
+	BadRows     int64    `db:"bad_rows"`    // that nobody has accepted
+	Accepted    int64    `db:"accepted"`    // bad rows that somebody lives with
 	Mismatches  int64    `db:"mismatches"`  // since the present phase began
 	Compared    int64    `db:"compared"`    // reads of the present epoch, in the last hour, that compared
 	Different   int64    `db:"different"`   // of those, what differed
@@ -23,7 +24,8 @@ type Counts struct {
 
 const countsSQL = `
 	SELECT (SELECT count(*) FROM tandem.dirty WHERE migration = m.name) AS dirty,
-	       (SELECT count(*) FROM tandem.bad_row WHERE migration = m.name) AS bad_rows,
+	       (SELECT count(*) FROM tandem.bad_row WHERE migration = m.name AND accepted IS NULL) AS bad_rows,
+	       (SELECT count(*) FROM tandem.bad_row WHERE migration = m.name AND accepted IS NOT NULL) AS accepted,
 	       (SELECT count(*) FROM tandem.mismatch WHERE migration = m.name AND source = 'read' AND at >= m.changed_at) AS mismatches,
 	       (SELECT coalesce(sum(compared), 0) FROM tandem.comparison WHERE migration = m.name AND epoch = m.epoch) AS compared,
 	       (SELECT coalesce(sum(different), 0) FROM tandem.comparison WHERE migration = m.name AND epoch = m.epoch) AS different,
@@ -41,11 +43,24 @@ func Count(ctx context.Context, q sqlx.QueryerContext, name string) (Counts, err
 	return c, nil
 }
 
-// Unconverted counts the rows that wait for a conversion or have none; it is asked while writers stand still.
+// Unconverted counts the rows that wait for a conversion or have none, but for those that were accepted; it is asked while writers stand still. What a stray has made of an
+// accepted row is counted all the same: its key waits in tandem.dirty, or whoever took it from there found another value than the one accepted.
 func Unconverted(ctx context.Context, q sqlx.QueryerContext, name string) (n int64, err error) {
-	err = sqlx.GetContext(ctx, q, &n, `SELECT (SELECT count(*) FROM tandem.dirty WHERE migration = $1) + (SELECT count(*) FROM tandem.bad_row WHERE migration = $1)`, name)
+	bad, err := Unaccepted(ctx, q, name)
+	if err == nil {
+		err = sqlx.GetContext(ctx, q, &n, `SELECT count(*) FROM tandem.dirty WHERE migration = $1`, name)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("unconverted rows of %s: %w", name, pg.Cause(ctx, err))
+	}
+	return n + bad, nil
+}
+
+// Unaccepted counts the bad rows that nobody has accepted.
+func Unaccepted(ctx context.Context, q sqlx.QueryerContext, name string) (n int64, err error) {
+	err = sqlx.GetContext(ctx, q, &n, `SELECT count(*) FROM tandem.bad_row WHERE migration = $1 AND accepted IS NULL`, name)
+	if err != nil {
+		return 0, fmt.Errorf("bad rows of %s: %w", name, missing(pg.Cause(ctx, err)))
 	}
 	return n, nil
 }

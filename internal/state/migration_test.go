@@ -246,8 +246,13 @@ func TestEventsMembersCounts(t *testing.T) {
 	notes(t, db, true, m.Name)
 	db.MustExec(`INSERT INTO tandem.mismatch (migration, key, detail, phase, source, at) VALUES ($1, '{2}', 'of before', 'Switch', 'read', now() - interval '1 day'),
 		($1, '{3}', 'by verify', 'Switch', 'verify', now())`, m.Name)
+	db.MustExec(`INSERT INTO tandem.bad_row (migration, key, error, accepted) VALUES ($1, '{2}', 'x', 'why'), ($1, '{3}', 'x', 'why')`, m.Name)
+	unconverted, err := state.Unconverted(t.Context(), db, m.Name)
+	require.NoError(t, err)
+	require.EqualValues(t, 2, unconverted, "a key of a stray, and a bad row that nobody has accepted")
 	counts, err = state.Count(t.Context(), db, m.Name)
 	require.NoError(t, err)
+	require.EqualValues(t, 2, counts.Accepted)
 	require.EqualValues(t, 1, counts.Dirty)
 	require.EqualValues(t, 1, counts.BadRows)
 	require.EqualValues(t, 1, counts.Mismatches)

@@ -40,4 +40,9 @@ CREATE TABLE tandem.control (
 );
 
 -- Why an operator lives with a row whose value does not convert; such a row holds nothing up.
-ALTER TABLE tandem.bad_row ADD COLUMN accepted text;
+ALTER TABLE tandem.bad_row
+	ADD COLUMN accepted       text,                        -- the reason; NULL: nobody has
+	ADD COLUMN accepted_by    text,
+	ADD COLUMN accepted_at    timestamptz,
+	ADD COLUMN accepted_value text,                        -- a digest of old's value then: it was accepted, another was not
+	ADD COLUMN lose           boolean NOT NULL DEFAULT false; -- and that value may go with old
