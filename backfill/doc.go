@@ -80,7 +80,12 @@
 //
 // # What Verify finds
 //
-// Differences lists it, page by page; Repair makes those rows of old again. A verification that was stopped goes on where it was if the copy is still the same and it has not rested for an hour.
+// Differences lists it, page by page; Repair makes those rows of old again, all or some, while old is the truth. A verification that was stopped or killed goes on where it was if the copy is still
+// the same and it has not rested for an hour. It goes by blocks where the copy does; since an UPDATE may take a row from a block that was not compared yet to one that was, a second round looks at what
+// has been written since it began. That takes longer the more that is: with an old transaction open, up to twice.
+//
+// With VerifyOptions.Standby rows are read there. It waits until the standby shows that the verification has begun, so that all that was written before is there, and asks each connection again
+// with each statement. Statements that recovery cancels are tried again.
 //
 // # The way back
 //

@@ -78,7 +78,8 @@ type runner struct {
 	kind    string    // of the pass: copy, reverse, verify; of a part of the rows with Options.Where
 	until   time.Time // Options.For is over; zero: never
 	monitor *throttle.Monitor
-	hinders string // an index that makes heap-only updates impossible
+	standby *standby // rows are read there; nil: where they are written
+	hinders string   // an index that makes heap-only updates impossible
 
 	mu       sync.Mutex // of what follows
 	control  Control    // what is asked of all workers

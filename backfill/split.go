@@ -97,18 +97,22 @@ func (k *task) boundsSQL(share float64, n int64) string {
 
 // keys reads keys as text, in one column of arrays.
 func (r *runner) keys(ctx context.Context, text string, args ...any) (out [][]string, err error) {
-	err = r.retry(ctx, func(ctx context.Context) error {
-		var found []pq.StringArray
-		if err := r.db.SelectContext(ctx, &found, text, args...); err != nil {
-			return err
-		}
-		out = out[:0]
-		for _, key := range found {
-			out = append(out, key)
-		}
-		return nil
+	err = r.retry(ctx, func(ctx context.Context) (err error) {
+		out, err = readKeys(ctx, r.db, text, args...)
+		return err
 	})
 	return out, err
+}
+
+func readKeys(ctx context.Context, q sqlx.QueryerContext, text string, args ...any) (out [][]string, err error) {
+	var found []pq.StringArray
+	if err := sqlx.SelectContext(ctx, q, &found, text, args...); err != nil {
+		return nil, err
+	}
+	for _, key := range found {
+		out = append(out, key)
+	}
+	return out, nil
 }
 
 // countUpTo is how many rows are counted; beyond, the planner's estimate is good enough for a progress bar and costs nothing.

@@ -198,13 +198,23 @@ func (w *worker) step(ctx context.Context) (done statement, err error) {
 func (w *worker) slice(ctx context.Context) (s slice, err error) {
 	if !w.saved.Blocks {
 		from, n := w.saved.From(), w.size.rows()
-		high, err := w.key(ctx, w.task.windowSQL(from != nil), append(append(anys(w.saved.High), anys(from)...), n-1)...)
+		text, args := w.task.windowSQL(from != nil), append(append(anys(w.saved.High), anys(from)...), n-1)
+		var high []string
+		err := w.retry(ctx, func(ctx context.Context) error {
+			return w.look(ctx, func(ctx context.Context, q sqlx.QueryerContext) error {
+				found, err := readKeys(ctx, q, text, args...)
+				if high = nil; len(found) > 0 {
+					high = found[0]
+				}
+				return err
+			})
+		})
 		if high == nil {
 			high = w.saved.High
 		}
 		return w.task.keySlice(w.saved, high, float64(n)), err
 	}
-	if w.saved.Position.High == nil {
+	if w.saved.Position.High == nil && w.order.forced != 1 {
 		err = w.retry(ctx, func(ctx context.Context) error { return w.order.look(ctx, w.db) })
 	}
 	return w.order.slice(w.saved, w.size.rows()), err

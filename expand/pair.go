@@ -144,6 +144,7 @@ type Conversion struct {
 	Forward  func(scanned any) ([]any, error) // of what ScanOld scanned, to an argument for each new column
 	Backward func(scanned any) ([]any, error) // of what ScanNew scanned, to an argument for each old column
 	Equal    func(old, new any) (bool, error) // whether new, from ScanNew, is forward of old, from ScanOld
+	Returns  func(new any) (bool, error)      // whether new, from ScanNew, comes back: is forward of backward of it; nil without backward
 }
 
 // erased undoes the erasure: only what ScanOld and ScanNew made comes back.
@@ -178,6 +179,15 @@ func (p *Pair[O, N]) Conversion() Conversion {
 			}
 			o, err := p.Backward(n)
 			return p.old.arguments(nil, o), err
+		}
+		if !p.def.Identity() {
+			c.Returns = func(scanned any) (bool, error) {
+				n, err := p.new.decode(erased[N](scanned))
+				if err == nil {
+					_, err = p.Backward(n)
+				}
+				return err == nil, err
+			}
 		}
 	}
 	return c

@@ -18,15 +18,16 @@ type Settings struct {
 	StatementTimeout time.Duration
 	AsyncCommit      bool   // synchronous_commit = off
 	Application      string // application_name, cut to 63 bytes by the server
+	ReadOnly         bool   // a standby takes no other
 }
 
 // readCommitted is asked for, because the server's default may be another: a statement that follows a lock must see what was committed while the
 // lock was waited for, and a transaction's one snapshot is older than that.
-var readCommitted = &sql.TxOptions{Isolation: sql.LevelReadCommitted}
+const readCommitted = sql.LevelReadCommitted
 
 // InTx runs fn in a transaction of READ COMMITTED and commits it; any error of fn rolls it back.
 func InTx(ctx context.Context, db *sqlx.DB, s Settings, fn func(ctx context.Context, tx *sqlx.Tx) error) error {
-	tx, err := db.BeginTxx(ctx, readCommitted)
+	tx, err := db.BeginTxx(ctx, &sql.TxOptions{Isolation: readCommitted, ReadOnly: s.ReadOnly})
 	if err != nil {
 		return Cause(ctx, fmt.Errorf("begin: %w", err))
 	}

@@ -28,6 +28,7 @@ type Position struct {
 
 	Copied *time.Time `json:"copied,omitempty"` // of a pass of verify: when rows had been copied last as it began
 	Order  []string   `json:"order,omitempty"`  // of a pass: the key columns in the order that its ranges are in, + up or - down before each
+	Since  int64      `json:"since,omitempty"`  // of a pass of verify by blocks: transactions from this one on may have moved rows while it ran
 }
 
 // Value stores a position as JSON.
@@ -54,6 +55,12 @@ type Range struct {
 	Token       int64          `db:"token"`
 	Done        bool           `db:"done"`
 }
+
+// roundIDs is how far the ids of a round's ranges are from those of the next.
+const roundIDs = 1 << 20
+
+// Round is the round that the range is of: a worker may claim one of the next before it knows that there is one.
+func (r Range) Round() int { return (r.ID - 1) / roundIDs }
 
 // From is where work goes on: nil at the first key.
 func (r Range) From() []string {
