@@ -151,6 +151,9 @@ func (r *runner) over() bool { return !r.until.IsZero() && time.Now().After(r.un
 
 // rounds goes over the table until no row is left to do.
 func (r *runner) rounds(ctx context.Context) error {
+	if err := r.refuse(ctx); err != nil {
+		return err
+	}
 	var begun int64 // the pass that this call works on
 	for {
 		var p state.Pass
@@ -165,7 +168,10 @@ func (r *runner) rounds(ctx context.Context) error {
 			return fmt.Errorf("the pass was forgotten while it ran: %w", ErrTaken)
 		case !p.UnderWay && begun != 0: // another process has done the last of it
 			r.res.Done = true
-			return r.countBad(ctx)
+			if err := r.countBad(ctx); err != nil {
+				return err
+			}
+			return r.tellDone(ctx)
 		case !p.UnderWay:
 			if err := r.begin(ctx, p); err != nil || r.res.Done {
 				return err
@@ -258,12 +264,20 @@ func (r *runner) finish(ctx context.Context, p state.Pass) error {
 		return err // somebody else has begun another round meanwhile
 	}
 	r.res.Done = true
+	return r.tellDone(ctx)
+}
+
+// tellDone tells the end of the pass. Its rows are never fewer than were told before, whatever the planner thinks by now.
+func (r *runner) tellDone(ctx context.Context) error {
 	total, err := estimate(ctx, r.db, r.task.d.Table)
 	if err != nil {
 		return err
 	}
 	if r.progress == nil {
 		r.progress = &progress{}
+	}
+	if m := r.progress.meter; m != nil {
+		total = max(total, m.told)
 	}
 	return r.tell(ctx, Progress{Rows: total, Total: total, Done: true})
 }

@@ -93,6 +93,9 @@ type verifier struct {
 
 // pass begins a verification, or joins the one that is under way, and works on it until it is finished.
 func (v *verifier) pass(ctx context.Context) (report Report, err error) {
+	if err := v.refuse(ctx); err != nil {
+		return report, err
+	}
 	for begun := int64(0); ; {
 		passes, err := state.Passes(ctx, v.db, v.task.d.Name())
 		if err != nil {
@@ -101,7 +104,7 @@ func (v *verifier) pass(ctx context.Context) (report Report, err error) {
 		copied, p := passes["copy"].WrittenAt, passes[v.kind]
 		p.Migration, p.Kind = v.task.d.Name(), v.kind
 		switch {
-		case begun > 0 && p.Token != begun && p.FinishedAt != nil: // another process has compared the last of it
+		case begun != 0 && p.Token != begun && p.FinishedAt != nil: // another process has compared the last of it
 			return v.report(ctx, p)
 		case begun == 0 && (!p.UnderWay || !sameTime(p.Copied, copied) || time.Since(p.UpdatedAt) > staleVerify):
 			if err := v.begin(ctx, p, copied); err != nil {

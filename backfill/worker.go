@@ -78,7 +78,7 @@ func (w *worker) ranges(ctx context.Context) error {
 			err = w.wait(ctx)
 		}
 		switch {
-		case errors.Is(err, errSuperfluous):
+		case errors.Is(err, errSuperfluous), errors.Is(err, errOver):
 			return nil
 		case err != nil && !errors.Is(err, ErrTaken): // who has taken the range over goes on with it
 			return err
@@ -175,7 +175,7 @@ func (w *worker) step(ctx context.Context) (done statement, err error) {
 		return done, err
 	}
 	s.where += w.task.scope
-	err = w.retry(ctx, func(ctx context.Context) (err error) {
+	err = w.attempt(ctx, func(ctx context.Context) (err error) {
 		began := time.Now()
 		done, err = w.do(ctx, s)
 		done.took = time.Since(began)
