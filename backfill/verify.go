@@ -234,7 +234,7 @@ func (v *verifier) compareInServer(ctx context.Context, k *task, s slice) (rows,
 	if err := v.db.QueryRowContext(ctx, text, s.args...).Scan(&rows, &differences); err != nil || differences == 0 {
 		return rows, differences, nil, err
 	}
-	found, err := v.db.QueryContext(ctx, "SELECT ARRAY["+k.keyText()+"]"+from+" AND "+k.differsSQL()+k.orderBy("")+fmt.Sprintf(" LIMIT %d", keptDifferences), s.args...)
+	found, err := v.db.QueryContext(ctx, "SELECT ARRAY["+k.keyText()+"]"+from+" AND "+k.differsSQL()+k.orderBy()+fmt.Sprintf(" LIMIT %d", keptDifferences), s.args...)
 	if err != nil {
 		return 0, 0, nil, err
 	}
