@@ -149,7 +149,7 @@ func TestRunAllGoesOn(t *testing.T) {
 	require.Contains(t, b.missing(), "let backfill.Run finish")
 	res, err := backfill.Run(b.ctx, b.db, loud, backfill.Options{})
 	require.NoError(t, err)
-	require.EqualValues(t, 20_000-first[0].Rows, res.Rows)
+	require.Equal(t, 20_000-first[0].Rows, res.Rows)
 	done := make(chan error, 1)
 	begun := make(chan struct{}, 1000)
 	go func() {

@@ -106,7 +106,7 @@ func TestEveryKindOfKey(t *testing.T) {
 			report, err := backfill.Verify(b.ctx, b.db, number, backfill.VerifyOptions{Batch: 10, Target: 10e9})
 			require.NoError(t, err)
 			require.EqualValues(t, 1, report.Differences)
-			require.Equal(t, b.texts(`SELECT array_to_string(key, ',') FROM tandem.bad_row`), []string{strings.Join(report.Keys[0], ",")})
+			require.Equal(t, []string{strings.Join(report.Keys[0], ",")}, b.texts(`SELECT array_to_string(key, ',') FROM tandem.bad_row`))
 
 			b.toContract()
 			b.exec(`UPDATE users SET full_name = 'after ' || nick, full_name_stamp = 83886080 + length(nick)`) // as wrappers of Contract do

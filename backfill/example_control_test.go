@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/tandem-go/tandem/backfill"
-	"github.com/tandem-go/tandem/expand"
 )
 
 // An operator's program asks; the workers, wherever they run, hear of it with their next statement.
@@ -129,14 +128,4 @@ func ExampleCost() {
 	must(err)
 	fmt.Println(strings.HasPrefix(cost.String(), "about 3 rows in "))
 	// Output: true
-}
-
-// Two pairs of one table: each row is written once.
-func ExampleRunAll() {
-	ctx := context.Background()
-	db, drop := migrating(ctx, fullName)
-	defer drop()
-	results, err := backfill.RunAll(ctx, db, []expand.Any{fullName}, backfill.Options{})
-	fmt.Println(results[0].Rows, err)
-	// Output: 3 <nil>
 }

@@ -26,7 +26,7 @@ func linesSQL(rows int) string {
 	return `INSERT INTO users (user_name, nick) SELECT 'name ' || i / 2, 'n' || i % 3 FROM generate_series(1, ` + strconv.Itoa(rows) + `) i`
 }
 
-var keyless = map[string]expand.Any{
+var keyless = map[string]*expand.Pair[string, string]{
 	"rename": expand.Rename[string]("users", "user_name", "full_name", expand.NoKey),
 	"sql": expand.Convert(expand.Spec[string, string]{Table: "users", Key: []string{expand.NoKey}, Old: "user_name", New: "full_name", Type: "text", ForwardSQL: `'N' || {user_name}`,
 		BackwardSQL: `substr({full_name}, 2)`, Forward: func(s string) (string, error) { return "N" + s, nil }, Backward: func(s string) (string, error) { return s[1:], nil }}),
@@ -62,7 +62,7 @@ func TestNoKey(t *testing.T) {
 				lines, err := expand.NewRepository[line](b.db, m, p)
 				require.NoError(t, err)
 				require.NoError(t, lines.Insert(b.ctx, &line{"Nwritten", "n1"}))
-				found, err := lines.Select(b.ctx, `WHERE {full_name} = $1`, p.(*expand.Pair[string, string]).Arg("Nwritten"))
+				found, err := lines.Select(b.ctx, `WHERE {full_name} = $1`, p.Arg("Nwritten"))
 				require.NoError(t, err)
 				require.Equal(t, []line{{"Nwritten", "n1"}}, found)
 				_, err = lines.Get(b.ctx)
@@ -90,7 +90,7 @@ func TestNoKeyWhileRowsMove(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, keylessSQL+linesSQL(30_000), keyless["rename"])
 	calls := 0
-	res, err := backfill.Run(b.ctx, b.db, b.pair, backfill.Options{Batch: 2000, Progress: func(p backfill.Progress) {
+	res, err := backfill.Run(b.ctx, b.db, b.pair, backfill.Options{Batch: 2000, Progress: func(backfill.Progress) {
 		if calls++; calls%3 == 1 && calls < 20 { // the last rows move to the end, behind the last range
 			b.exec(`UPDATE users SET nick = nick || 'x' WHERE ctid IN (SELECT ctid FROM users WHERE full_name_stamp IS NULL ORDER BY ctid DESC LIMIT 500)`)
 		}

@@ -178,7 +178,7 @@ func (r *runner) repair(ctx context.Context, limit int, keys [][]string) (listed
 		if err != nil {
 			return err
 		}
-		b, err := k.readBatch(ctx, tx, k.readColumns()+" FROM "+k.from()+" WHERE "+k.todo+" AND "+among+k.orderBy("")+" FOR NO KEY UPDATE OF t", pq.Array(ids))
+		b, err := k.readBatch(ctx, tx, k.readColumns()+" FROM "+k.from()+" WHERE "+k.todo+" AND "+among+k.orderBy()+" FOR NO KEY UPDATE OF t", pq.Array(ids))
 		if err != nil {
 			return err
 		}

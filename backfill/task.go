@@ -94,9 +94,7 @@ func (k *task) keyText() string {
 	return strings.Join(out, "::text, ") + "::text"
 }
 
-func (k *task) orderBy(direction string) string {
-	return " ORDER BY " + strings.Join(ident.QuoteAll("t.", k.d.Key), direction+", ") + direction
-}
+func (k *task) orderBy() string { return " ORDER BY " + ident.List("t.", k.d.Key) }
 
 // updateSQL copies rows inside the server. The expression is on the target row, so PostgreSQL evaluates it again when a
 // concurrent write came first; the stamp then excludes the row.
