@@ -160,7 +160,7 @@ func TestVerifyOutlivesConflictsWithRecovery(t *testing.T) {
 	b, standby := streamed(t, waits+usersSQL(100), p, map[string]string{"max_standby_streaming_delay": "0"})
 	holder, err := standby.Connx(b.ctx)
 	require.NoError(t, err)
-	defer holder.Close()
+	defer func() { _ = holder.Close() }()
 	_, err = holder.ExecContext(b.ctx, `SELECT pg_advisory_lock(7)`)
 	require.NoError(t, err)
 	done := make(chan error, 1)

@@ -61,7 +61,7 @@ func (t *Table) parse(ctx context.Context, tx *sqlx.Tx, text string) error {
 	if err != nil {
 		return fmt.Errorf("column names belong in braces: %w", err)
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	_, err = tx.ExecContext(ctx, `ALTER TABLE pg_temp.tandem_scope ADD tandem_is boolean GENERATED ALWAYS AS (`+text+"\n) STORED")
 	switch pg.SQLState(err) {
 	case "":
