@@ -103,7 +103,7 @@ func (r *runner) tryBad(ctx context.Context, keys [][]string) (out Retried, err 
 			return err
 		}
 		b, err := k.readBatch(ctx, tx, k.readColumns()+" FROM "+k.from()+" WHERE "+k.todo+" AND EXISTS (SELECT FROM unnest("+arrays+") AS v("+names+") WHERE "+same+")"+
-			k.orderBy("")+" FOR NO KEY UPDATE OF t", args...)
+			k.orderBy()+" FOR NO KEY UPDATE OF t", args...)
 		if err != nil {
 			return err
 		}

@@ -127,6 +127,11 @@ type figures struct{ time, wal, heap, index, hot float64 }
 // table makes a fresh table in Migrate.
 func (b *bench) table(rows int) *sqlx.DB {
 	b.Helper()
+	return b.tableOf(rows, benchPair(b.goOnly))
+}
+
+func (b *bench) tableOf(rows int, p expand.Any) *sqlx.DB {
+	b.Helper()
 	db, err := sqlx.Connect("postgres", pgtest.CopyOn(b.B, b.srv, "template0"))
 	require.NoError(b, err)
 	db.MustExec(fmt.Sprintf(`CREATE TABLE users (id %s PRIMARY KEY, user_name text NOT NULL, email text NOT NULL,
@@ -136,7 +141,6 @@ func (b *bench) table(rows int) *sqlx.DB {
 	}
 	db.MustExec(fmt.Sprintf(`INSERT INTO users SELECT %s, 'user name ' || i, 'user' || i || '@example.org',
 		now() + i * interval '1 second', md5(i::text), (random() * 1e9)::int, repeat('x', %d) FROM generate_series(1, $1) i`, b.key, b.filler), rows)
-	p := benchPair(b.goOnly)
 	ctx := context.Background()
 	require.NoError(b, expand.Apply(ctx, db, p, expand.Options{}))
 	for _, ph := range []switchover.Phase{switchover.Expand, switchover.Migrate} {
@@ -182,27 +186,4 @@ func hotShare(b *testing.B, db *sqlx.DB) float64 {
 		return updated >= *benchRows
 	}, time.Minute, 100*time.Millisecond)
 	return hot
-}
-
-// BenchmarkVerify compares a verification with the copy before it, one worker each. Metric: the ratio of their times.
-func BenchmarkVerify(b *testing.B) {
-	for _, c := range []benchCase{{name: "sql"}, {name: "go", goOnly: true}} {
-		b.Run(c.name, func(b *testing.B) {
-			bench := newBench(b, c)
-			var sum float64
-			for range b.N {
-				db := bench.table(*benchRows)
-				copied, err := backfill.Run(b.Context(), db, benchPair(c.goOnly), backfill.Options{})
-				require.NoError(b, err)
-				began := time.Now()
-				report, err := backfill.Verify(b.Context(), db, benchPair(c.goOnly), backfill.VerifyOptions{})
-				require.NoError(b, err)
-				require.Equal(b, backfill.Report{Rows: int64(*benchRows)}, report)
-				sum += time.Since(began).Seconds() / copied.Took.Seconds()
-				require.NoError(b, db.Close())
-			}
-			b.ReportMetric(sum/float64(b.N), "verify/copy")
-			b.ReportMetric(0, "ns/op")
-		})
-	}
 }

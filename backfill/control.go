@@ -72,6 +72,9 @@ func ask(ctx context.Context, db *sqlx.DB, migration, what string, change func(*
 // errSuperfluous ends a worker when fewer are asked for.
 var errSuperfluous = errors.New("fewer workers are asked for")
 
+// errOver ends a worker that rests as Options.For is over.
+var errOver = errors.New("its time is over")
+
 func cancelled(c Control) error {
 	return fmt.Errorf("%w by %s: backfill.Resume lets it go on", ErrCancelled, c.By)
 }

@@ -188,6 +188,10 @@ func (k *task) writeBack(ctx context.Context, tx *sqlx.Tx, b *batch) (int64, err
 			return 0, err
 		}
 	}
+	if len(b.bad) > 0 && k.d.Keyless() {
+		bad := b.bad[0]
+		return written, fmt.Errorf("the row at %s of %s cannot be set aside, for it has no key: mend it (WHERE ctid = '%s', at once) and run again: %w", bad.key[0], k.table, bad.key[0], bad.err)
+	}
 	var err error
 	b.accepted, err = k.setAside(ctx, tx, b.bad)
 	return written, err

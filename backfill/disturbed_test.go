@@ -77,13 +77,13 @@ func TestTooFewConnections(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, usersSQL(40_000), fullName)
 	role := "few_" + b.texts(`SELECT right(current_database(), 10)`)[0]
-	b.exec(`CREATE ROLE ` + role + ` LOGIN CONNECTION LIMIT 2; GRANT USAGE ON SCHEMA tandem TO ` + role + `; GRANT ALL ON ALL TABLES IN SCHEMA tandem TO ` + role + `; GRANT ALL ON ALL SEQUENCES IN SCHEMA tandem TO ` + role + `;
+	b.exec(`CREATE ROLE ` + role + ` LOGIN PASSWORD 'few' CONNECTION LIMIT 2; GRANT USAGE ON SCHEMA tandem TO ` + role + `; GRANT ALL ON ALL TABLES IN SCHEMA tandem TO ` + role + `; GRANT ALL ON ALL SEQUENCES IN SCHEMA tandem TO ` + role + `;
 		GRANT ALL ON users TO ` + role)
 	t.Cleanup(func() {
 		_, err := b.db.Exec(`DROP OWNED BY ` + role + `; DROP ROLE ` + role)
 		assert.NoError(t, err)
 	})
-	few := pgtest.Open(t, b.dsn+" user="+role)
+	few := pgtest.Open(t, b.dsn+" password=few user="+role)
 	few.SetMaxIdleConns(0)
 	res, err := backfill.Run(b.ctx, few, b.pair, backfill.Options{Workers: 4})
 	require.NoError(t, err)

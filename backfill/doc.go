@@ -28,6 +28,22 @@
 // LOCKED). A worker that has been silent for 10 s is taken over, and its token keeps it from writing if it was not dead. Each worker uses one connection of the pool, and the throttles
 // one more.
 //
+// # Keys
+//
+// A pair's key is the primary key or any unique index of NOT NULL columns that is neither partial, of expressions, deferrable nor of another collation than its columns, named in the pair's Key. Plan says
+// which is the smallest where the one that is named does not fit; it takes none by itself, for programs name the same. Windows go along the index as it is, whichever way its columns go. Where some go up and
+// others down every round is by blocks.
+//
+// A table without a key (expand.NoKey) is gone over by its blocks alone, round after round until nothing is left. A row that does not convert cannot be set aside: Run ends with its place, and goes on once
+// it is mended. Keys of differences are places too, good until the row is written again.
+//
+// A partition that is detached or dropped meanwhile is passed over; one that is attached is done by the next round. When the table itself goes, Run says what has become of it and keeps the position.
+//
+// # A part of the rows, several pairs
+//
+// Options.Where does the rows of a tenant, say, by a pass of its own; the gate to Switch asks for one over all rows all the same, which then finds less to do. OrderDesc begins with the highest keys.
+// RunAll copies several pairs of a table at once: a row is written once, and not once for each (BenchmarkRunAll).
+//
 // # Who holds it
 //
 // Pause, Resume, Cancel and Tune (target, rate, workers) work from any process: workers hear of it with the answer to each statement. Options.Throttles are what it gives way to, see package throttle.
@@ -80,7 +96,12 @@
 //
 // # What Verify finds
 //
-// Differences lists it, page by page; Repair makes those rows of old again. A verification that was stopped goes on where it was if the copy is still the same and it has not rested for an hour.
+// Differences lists it, page by page; Repair makes those rows of old again, all or some, while old is the truth. A verification that was stopped or killed goes on where it was if the copy is still
+// the same and it has not rested for an hour. It goes by blocks where the copy does; since an UPDATE may take a row from a block that was not compared yet to one that was, a second round looks at what
+// has been written since it began. That takes longer the more that is: with an old transaction open, up to twice.
+//
+// With VerifyOptions.Standby rows are read there. It waits until the standby shows that the verification has begun, so that all that was written before is there, and asks each connection again
+// with each statement. Statements that recovery cancels are tried again.
 //
 // # The way back
 //

@@ -31,6 +31,8 @@ func block(key []string) int64 {
 func at(r state.Range, err error) error {
 	from := r.From()
 	switch {
+	case err == nil:
+		return nil
 	case from == nil:
 		return fmt.Errorf("in the first window: %w", err)
 	case r.Blocks:

@@ -9,6 +9,7 @@ import (
 // of the time left.
 type meter struct {
 	total, rows int64
+	told        int64 // rows of the last progress
 	last        time.Time
 	rate, off   float64 // off: the mean distance of samples from the rate
 }
@@ -22,12 +23,13 @@ const (
 )
 
 func newMeter(rows, total int64) *meter {
-	return &meter{rows: rows, total: max(total, rows), last: time.Now()}
+	return &meter{rows: rows, told: rows, total: max(total, rows), last: time.Now()}
 }
 
 // at is the progress at so many rows. It never goes back, and never beyond the total.
 func (m *meter) at(rows int64) Progress {
-	rows = max(rows, m.rows)
+	rows = max(rows, m.told)
+	m.told = rows
 	m.sample(rows, time.Now())
 	m.total = max(m.total, rows)
 	p := Progress{Rows: rows, Total: m.total, Rate: m.rate}

@@ -29,6 +29,8 @@ type Options struct {
 	Rate      float64           // rows a second at most, of all workers in all processes together; defaults to what they can
 	Batch     int               // rows a statement at most, 10 to 50,000; defaults to 50,000
 	Stripes   int               // transactions a window of blocks, a power of two up to 64; 1: plain windows in the order of the key; defaults to what is measured
+	Where     string            // only rows of which this is true, with column names in braces: `{tenant} = 7`; a pass of its own, which no gate counts; defaults to all
+	OrderDesc bool              // in windows from the highest key down, the newest rows first where the key grows; a pass under way keeps its order; defaults to by blocks, and up the key
 	BadRows   int               // rows that one call sets aside before it stops with ErrBadRows; defaults to 10,000
 	BadShare  float64           // of the rows gone over, what one call may set aside before it stops with ErrBadRows; looked at from 1,000 rows on; defaults to 1: any
 	Throttles []throttle.Signal // what it gives way to, read once a second with one connection more; defaults to none, throttle.Default has some

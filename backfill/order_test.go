@@ -46,7 +46,7 @@ func TestStripesOfFullPages(t *testing.T) {
 			t.Parallel()
 			b := newBed(t, usersSQL(50_000), p)
 			require.Contains(t, b.plains(), "")
-			require.Greater(t, b.hot(), 0.5)
+			require.Greater(t, b.hot(), 0.1, "without stripes it is 0")
 			require.Zero(t, b.number(unstamped))
 		})
 	}

@@ -67,7 +67,7 @@ func (r *runner) newProgress(ctx context.Context, p state.Pass) (*progress, erro
 		return nil, err
 	}
 	if g.meter = newMeter(g.rows(), p.Total); r.progress != nil { // of an earlier round
-		g.meter = r.progress.meter
+		g.meter, g.logged, g.held = r.progress.meter, r.progress.logged, r.progress.held
 	}
 	return g, nil
 }
@@ -121,14 +121,16 @@ func (g *progress) at(r state.Range, plain string) Progress {
 	return p
 }
 
-// logEvery is the time between two lines of the log, but for one that says what holds a worker.
-const logEvery = 10 * time.Second
+const (
+	logEvery = 10 * time.Second // the time between two lines of the log
+	logHeld  = 3 * time.Second  // and before one that says what else holds a worker by now; reasons hold numbers, and workers have different ones
+)
 
 // tell brings a progress to everybody who wants to know: the callback at once, the state once a second, the log now and then.
 func (r *runner) tell(ctx context.Context, p Progress) error {
 	r.o.Progress(p)
 	g := r.progress
-	if r.o.Log != nil && (p.Done || time.Since(g.logged) >= logEvery || p.Held != g.held && p.Held != "") {
+	if r.o.Log != nil && (p.Done || time.Since(g.logged) >= logEvery || p.Held != g.held && p.Held != "" && time.Since(g.logged) >= logHeld) {
 		g.logged, g.held = time.Now(), p.Held
 		r.o.Log.LogAttrs(ctx, slog.LevelInfo, "tandem: backfill", slog.String("migration", r.task.d.Name()), slog.String("pass", r.kind), slog.String("progress", p.String()))
 	}

@@ -53,6 +53,8 @@ func (w *worker) divide(ctx context.Context, b *batch) error {
 			return err
 		}
 		return w.divide(ctx, b.slice(n/2, n))
+	case w.task.group != nil:
+		return w.apart(ctx, b)
 	}
 	return w.part(ctx, &batch{bad: append(b.bad, badRow{b.key(0), err})}, w.saved)
 }
@@ -60,13 +62,17 @@ func (w *worker) divide(ctx context.Context, b *batch) error {
 // part copies some rows and saves the position with them.
 func (w *worker) part(ctx context.Context, b *batch, next state.Range) error {
 	var done statement
-	err := w.retry(ctx, func(ctx context.Context) (err error) {
+	if err := w.rest(ctx, 0, 0); err != nil {
+		return err
+	}
+	err := w.attempt(ctx, func(ctx context.Context) (err error) {
 		done, err = w.commit(ctx, b, next)
 		return err
 	})
 	if err != nil {
 		return err
 	}
+	w.heed(done.answer.Control)
 	return w.note(ctx, done)
 }
 

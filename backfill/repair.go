@@ -12,6 +12,7 @@ import (
 	"github.com/lib/pq"
 
 	"github.com/tandem-go/tandem/expand"
+	"github.com/tandem-go/tandem/internal/guard"
 	"github.com/tandem-go/tandem/internal/ident"
 	"github.com/tandem-go/tandem/internal/pg"
 	"github.com/tandem-go/tandem/internal/phase"
@@ -86,6 +87,9 @@ func (r *runner) values(ctx context.Context, key []string) (old, now []*string, 
 	if !k.inPlace() {
 		return nil, nil, fmt.Errorf("values: %w", ErrTwoTables)
 	}
+	if err := k.keyed(); err != nil {
+		return nil, nil, fmt.Errorf("values: %w", err)
+	}
 	columns := ident.QuoteAll("t.", append(slices.Clone(k.d.Old), k.d.New...))
 	values, to := make([]*string, len(columns)), make([]any, len(columns))
 	for i, c := range columns {
@@ -103,17 +107,21 @@ func (r *runner) values(ctx context.Context, key []string) (old, now []*string, 
 }
 
 // Repair brings the rows that the last Verify has listed into step: new is made of old once more, as the copy makes it, of what old is at that moment. Rows of Contract, where new is the
-// truth, are left alone; so are rows that have gone. It returns how many rows it wrote; what does not convert becomes a bad row. Verify has to be run again then. Locks are Run's.
-// Errors: ErrPhase, ErrTwoTables.
-func Repair(ctx context.Context, db *sqlx.DB, p expand.Any) (repaired int64, err error) {
+// truth, are left alone; so are rows that have gone. With keys, as Difference has them, only those of the listed rows. It returns how many rows it wrote; what does not convert becomes a bad row.
+// Verify has to be run again then. Locks are Run's.
+// Errors: ErrPhase in Contract and on the way back from it, where old is not the truth; ErrTwoTables.
+func Repair(ctx context.Context, db *sqlx.DB, p expand.Any, keys ...[]string) (repaired int64, err error) {
 	r, err := newRunner(ctx, db, p, Options{})
-	if err == nil && !r.task.inPlace() {
-		err = ErrTwoTables
+	if err == nil {
+		err = r.repairable(ctx)
+	}
+	if err == nil {
+		err = r.task.keyed()
 	}
 	for err == nil {
 		var listed, n int64
 		err = r.retry(ctx, func(ctx context.Context) (err error) {
-			listed, n, err = r.repair(ctx, sweepRows)
+			listed, n, err = r.repair(ctx, sweepRows, keys)
 			return err
 		})
 		if repaired += n; listed == 0 {
@@ -126,12 +134,41 @@ func Repair(ctx context.Context, db *sqlx.DB, p expand.Any) (repaired int64, err
 	return repaired, nil
 }
 
+// repairable says whether old is the truth. Where the phase goes on meanwhile, the guard of Contract refuses what repair does first: to take a stamp away.
+func (r *runner) repairable(ctx context.Context) error {
+	if !r.task.inPlace() {
+		return ErrTwoTables
+	}
+	m, err := state.Load(ctx, r.db, r.task.d.Name())
+	if err == nil && m.Guard != guard.Repair {
+		err = fmt.Errorf("%w: in %s with guard %s old is not the truth for every row", ErrPhase, m.Phase, m.Guard)
+	}
+	return err
+}
+
+// keyTexts are keys as the server reads arrays; nil for all.
+func keyTexts(keys [][]string) (out []string, err error) {
+	for _, key := range keys {
+		text, err := pq.StringArray(key).Value()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, fmt.Sprint(text))
+	}
+	return out, nil
+}
+
 // repair takes keys off the list and makes their rows anew, in one transaction: without its stamp a row is one that the copy has to do.
-func (r *runner) repair(ctx context.Context, limit int) (listed, repaired int64, err error) {
+func (r *runner) repair(ctx context.Context, limit int, keys [][]string) (listed, repaired int64, err error) {
 	k := r.task
 	err = pg.InTx(ctx, r.db, pg.Settings{LockTimeout: lockTimeout}, func(ctx context.Context, tx *sqlx.Tx) error {
 		var ids []int64
-		err := tx.SelectContext(ctx, &ids, `SELECT id FROM tandem.mismatch WHERE migration = $1 AND source = 'verify' ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED`, k.d.Name(), limit)
+		texts, err := keyTexts(keys)
+		if err != nil {
+			return err
+		}
+		err = tx.SelectContext(ctx, &ids, `SELECT id FROM tandem.mismatch WHERE migration = $1 AND source = 'verify'
+			AND ($3::text[] IS NULL OR key IN (SELECT v::text[] FROM unnest($3::text[]) AS v)) ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED`, k.d.Name(), limit, pq.Array(texts))
 		if err != nil || len(ids) == 0 {
 			return err
 		}
@@ -141,7 +178,7 @@ func (r *runner) repair(ctx context.Context, limit int) (listed, repaired int64,
 		if err != nil {
 			return err
 		}
-		b, err := k.readBatch(ctx, tx, k.readColumns()+" FROM "+k.from()+" WHERE "+k.todo+" AND "+among+k.orderBy("")+" FOR NO KEY UPDATE OF t", pq.Array(ids))
+		b, err := k.readBatch(ctx, tx, k.readColumns()+" FROM "+k.from()+" WHERE "+k.todo+" AND "+among+k.orderBy()+" FOR NO KEY UPDATE OF t", pq.Array(ids))
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-go/tandem/backfill"
+	"github.com/tandem-go/tandem/expand"
 	"github.com/tandem-go/tandem/switchover"
 )
 
@@ -114,6 +115,53 @@ func TestVerifyResumes(t *testing.T) {
 			require.EqualValues(t, 1000, report.Rows)
 			require.EqualValues(t, 4, report.Differences)
 			require.Len(t, report.Keys, 4)
+		})
+	}
+}
+
+// Only the keys that are named are repaired, whatever is in them; and none where old is not the truth.
+func TestRepairOfSome(t *testing.T) {
+	t.Parallel()
+	p := expand.Rename[string]("odd", "a", "b", "k", "n")
+	b := newBed(t, `CREATE TABLE odd (k text, n int, a text NOT NULL, PRIMARY KEY (k, n)); INSERT INTO odd SELECT k, 1, 'v' FROM unnest(ARRAY['x', 'a,b', '{"c"}', '\d', 'NULL', '']) k`, p)
+	b.run()
+	b.around(`UPDATE odd SET b = 'wrong'`)
+	report, err := backfill.Verify(b.ctx, b.db, p, backfill.VerifyOptions{})
+	require.NoError(t, err)
+	require.Len(t, report.Keys, 6)
+	left := 6
+	for _, key := range report.Keys {
+		n, err := backfill.Repair(b.ctx, b.db, p, key, []string{"no such", "1"})
+		require.NoError(t, err)
+		require.EqualValues(t, 1, n, key)
+		left--
+		require.Equal(t, left, b.number(`SELECT count(*) FROM odd WHERE b = 'wrong'`))
+	}
+	b.verified(6)
+	b.exec(`ANALYZE odd`)
+	b.exec(`UPDATE tandem.migration SET phase = 'Contract', guard = 'reject'`)
+	_, err = backfill.Repair(b.ctx, b.db, p)
+	require.ErrorIs(t, err, backfill.ErrPhase)
+	b.exec(`UPDATE tandem.migration SET phase = 'Switch', guard = 'reverse'`)
+	_, err = backfill.Repair(b.ctx, b.db, p)
+	require.ErrorIs(t, err, backfill.ErrPhase)
+}
+
+// A set is repaired like a column.
+func TestRepairOfASet(t *testing.T) {
+	t.Parallel()
+	for name, sql := range map[string]bool{"go": false, "sql": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBed(t, usersSQL(100), tokens(sql))
+			b.run()
+			b.around(`UPDATE users SET raw = 'wrong' WHERE id = 1`, `UPDATE users SET name = 'wrong' WHERE id = 100`)
+			_, err := backfill.Verify(b.ctx, b.db, b.pair, backfill.VerifyOptions{})
+			require.NoError(t, err)
+			n, err := backfill.Repair(b.ctx, b.db, b.pair)
+			require.NoError(t, err)
+			require.EqualValues(t, 2, n)
+			b.verified(100)
 		})
 	}
 }

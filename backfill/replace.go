@@ -27,12 +27,13 @@ func newReplaceRunner(ctx context.Context, db *sqlx.DB, d expand.Definition, m *
 		return nil, err
 	}
 	mirror := r.Mirror(m.Phase).Map
-	return runnerOf(db, o, newReplaceTask(r, &mirror)), nil
+	out := runnerOf(db, o, newReplaceTask(r, &mirror))
+	return out, out.limit(ctx, r.Old)
 }
 
 // newReplaceTask copies the rows that are not there yet.
 func newReplaceTask(r *catalog.Replacement, mirror *guard.Map) *task {
-	k := &task{d: r.Definition, table: r.Definition.Table.SQL(), kind: "copy", mirror: mirror, exprs: mirror.On, types: typesOf(r.Old, r.Definition.Key)}
+	k := &task{d: r.Definition, table: r.Definition.Table.SQL(), kind: "copy", mirror: mirror, exprs: mirror.On, types: r.Old.KeyTypes(r.Definition.Key), path: pathOf(r.Old, r.Definition.Key)}
 	k.todo = "NOT EXISTS (SELECT FROM " + mirror.To.SQL() + " AS i WHERE " + mirror.SameTo("i.", "t.") + ")"
 	return k
 }
@@ -40,15 +41,8 @@ func newReplaceTask(r *catalog.Replacement, mirror *guard.Map) *task {
 // newExtraTask goes over the new table and looks for rows that are of no row of the old one.
 func newExtraTask(r *catalog.Replacement, mirror *guard.Map) *task {
 	d := expand.Definition{Table: mirror.To, Key: mirror.ToKey}
-	return &task{d: d, table: d.Table.SQL(), kind: "verify", exprs: mirror.On, types: typesOf(r.New, d.Key),
+	return &task{d: d, table: d.Table.SQL(), kind: "verify", exprs: mirror.On, types: r.New.KeyTypes(d.Key), path: pathOf(r.New, d.Key),
 		extra: "NOT EXISTS (SELECT FROM " + mirror.From.SQL() + " AS o WHERE " + mirror.SameTo("t.", "o.") + ")"}
-}
-
-func typesOf(t *catalog.Table, key []string) (out []string) {
-	for _, name := range key {
-		out = append(out, t.Column(name).Type)
-	}
-	return out
 }
 
 // mirrorSQL copies rows of the old table, with more tables and the condition. FOR SHARE keeps a row as it is until it is there: without it somebody could delete the row after it was read

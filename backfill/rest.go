@@ -12,7 +12,7 @@ import (
 const (
 	pollTime    = 200 * time.Millisecond // of a worker that stands still
 	beatTime    = lease / 5              // between signs of life of one that rests
-	longestRest = time.Hour              // after one statement, for the slowest of rates
+	longestRest = time.Hour              // after one statement: the slowest of rates would overflow
 )
 
 // heed takes what is asked of all workers, and starts more of them if more are asked for.
@@ -33,6 +33,15 @@ func (r *runner) asked(ctx context.Context) (c Control, err error) {
 		return err
 	})
 	return c, err
+}
+
+// refuse is ErrCancelled while that is asked for: a call that begins then must begin no pass, nor forget what the last one has found.
+func (r *runner) refuse(ctx context.Context) error {
+	c, err := r.asked(ctx)
+	if err == nil && c.Cancelled {
+		err = cancelled(c)
+	}
+	return err
 }
 
 // workers is how many are asked for.
@@ -76,7 +85,7 @@ func (r *runner) held(rows int64, took time.Duration) (rest time.Duration, why s
 			rest, why = more, fmt.Sprintf("%g rows a second are asked for", rate)
 		}
 	}
-	return max(rest, 0), why, false, nil
+	return rest, why, false, nil
 }
 
 // rate is what all workers together may write in a second; 0: what they can.
@@ -97,7 +106,7 @@ func (w *worker) most() int {
 	return w.o.Batch
 }
 
-// rest waits for as long as is asked for, and keeps the range meanwhile.
+// rest waits for as long as is asked for, and keeps the range meanwhile. errOver: Options.For was over before, and no statement may follow.
 func (w *worker) rest(ctx context.Context, rows int64, took time.Duration) error {
 	began := time.Now()
 	var beat time.Time
@@ -110,8 +119,11 @@ func (w *worker) rest(ctx context.Context, rows int64, took time.Duration) error
 		if still {
 			left = rest
 		}
-		if left <= 0 || w.over() {
+		switch {
+		case left <= 0:
 			return nil
+		case w.over():
+			return errOver
 		}
 		if still || left > pollTime {
 			if err := w.beat(ctx, &beat, why); err != nil {
@@ -122,6 +134,27 @@ func (w *worker) rest(ctx context.Context, rows int64, took time.Duration) error
 			return err
 		}
 	}
+}
+
+// attempt sends a statement until it succeeds or fails for good. Before each further attempt it shows that the worker lives, and hears what is asked: a row that somebody locks for long
+// must not keep a pause from being heard, nor let the range be taken over.
+func (w *worker) attempt(ctx context.Context, fn func(ctx context.Context) error) error {
+	again := false
+	return w.retry(ctx, func(ctx context.Context) error {
+		if again {
+			a, err := w.saved.Touch(ctx, w.db, "")
+			if err != nil {
+				return err
+			}
+			w.said = ""
+			w.heed(a.Control)
+			if err := w.rest(ctx, 0, 0); err != nil {
+				return err
+			}
+		}
+		again = true
+		return fn(ctx)
+	})
 }
 
 // beat tells that the worker lives, why it rests, and hears whether that is still asked for.

@@ -22,7 +22,7 @@ type Result struct {
 	Rows    int64         // written by this call
 	BadRows int64         // rows in tandem.bad_row now: their value does not convert
 	Resumed bool          // it was under way: an earlier run had begun, or another process is at work too
-	Done    bool          // every row is done; else Options.For was over
+	Done    bool          // every row is done, of Options.Where if that is set; else Options.For was over
 	Took    time.Duration // by this call
 }
 
@@ -32,7 +32,7 @@ const maxRounds = 5
 
 // Run copies the rows of a pair, from where the last run stopped. It returns when every row has a stamp, besides bad ones and those that wait
 // in tandem.dirty for Sweep, when ctx ends, when Options.For is over, or at an error that retrying does not mend; called again it goes on. If there is nothing to do it reads the table once and returns.
-// Any number of processes may call it at once: they share the work.
+// Any number of processes may call it at once: they share the work. With Options.Where it is the rows of a tenant, say, that are done; the gate to Switch asks for a run without.
 //
 // Forward it runs in Migrate, Switch or Contract; with Reverse on the way back from Contract; else ErrPhase. A row whose value does not convert goes to tandem.bad_row and the rest goes on.
 //
@@ -57,7 +57,7 @@ func run(ctx context.Context, db *sqlx.DB, p expand.Any, o Options) (Result, err
 		return Result{}, err
 	}
 	defer r.watch(ctx)()
-	err = r.rounds(ctx)
+	err = r.explain(ctx, r.rounds(ctx))
 	return r.res, err
 }
 
@@ -73,11 +73,13 @@ type runner struct {
 	db      *sqlx.DB
 	o       Options
 	task    *task
+	oid     int64     // of its table
 	other   *task     // of a relation with rows of another kind, for verify; else nil
-	kind    string    // of the pass: copy, reverse, verify
+	kind    string    // of the pass: copy, reverse, verify; of a part of the rows with Options.Where
 	until   time.Time // Options.For is over; zero: never
 	monitor *throttle.Monitor
-	hinders string // an index that makes heap-only updates impossible
+	standby *standby // rows are read there; nil: where they are written
+	hinders string   // an index that makes heap-only updates impossible
 
 	mu       sync.Mutex // of what follows
 	control  Control    // what is asked of all workers
@@ -128,6 +130,10 @@ func newRunner(ctx context.Context, db *sqlx.DB, p expand.Any, o Options) (*runn
 		return nil, err
 	}
 	r := runnerOf(db, o, k)
+	r.oid = t.OID
+	if err := r.limit(ctx, t); err != nil {
+		return nil, err
+	}
 	r.hinders, err = catalog.HeapOnly(ctx, db, k.d.Table, append([]string{k.d.Stamp}, k.target...))
 	return r, err
 }
@@ -145,6 +151,9 @@ func (r *runner) over() bool { return !r.until.IsZero() && time.Now().After(r.un
 
 // rounds goes over the table until no row is left to do.
 func (r *runner) rounds(ctx context.Context) error {
+	if err := r.refuse(ctx); err != nil {
+		return err
+	}
 	var begun int64 // the pass that this call works on
 	for {
 		var p state.Pass
@@ -159,7 +168,10 @@ func (r *runner) rounds(ctx context.Context) error {
 			return fmt.Errorf("the pass was forgotten while it ran: %w", ErrTaken)
 		case !p.UnderWay && begun != 0: // another process has done the last of it
 			r.res.Done = true
-			return r.countBad(ctx)
+			if err := r.countBad(ctx); err != nil {
+				return err
+			}
+			return r.tellDone(ctx)
 		case !p.UnderWay:
 			if err := r.begin(ctx, p); err != nil || r.res.Done {
 				return err
@@ -169,6 +181,7 @@ func (r *runner) rounds(ctx context.Context) error {
 		}
 		r.res.Resumed = r.res.Resumed || begun == 0
 		begun = p.Token
+		r.task.path = r.task.path.along(p.Order)
 		if err := r.work(ctx, p, r.o.Stripes, r.copier); err != nil {
 			return err
 		}
@@ -200,6 +213,7 @@ func (r *runner) begin(ctx context.Context, p state.Pass) error {
 	if err != nil {
 		return err
 	}
+	p.Order = r.task.path.words()
 	return r.retryTx(ctx, func(ctx context.Context, tx *sqlx.Tx) error { return p.Begin(ctx, tx, 0, total, nil, ranges) })
 }
 
@@ -211,13 +225,14 @@ func (r *runner) next(ctx context.Context, p state.Pass) error {
 		return err
 	case !left:
 		return r.finish(ctx, p)
-	case p.Round+1 >= maxRounds:
-		return fmt.Errorf("%w, after %d rounds: is the guard in force?", ErrLeft, maxRounds)
+	case p.Round+1 >= r.task.rounds():
+		return fmt.Errorf("%w, after %d rounds: is the guard in force?", ErrLeft, p.Round+1)
 	}
 	ranges, _, err := r.split(ctx, p.Round+1)
 	if err != nil {
 		return err
 	}
+	p.Order = r.task.path.words()
 	return r.retryTx(ctx, func(ctx context.Context, tx *sqlx.Tx) error { return p.Begin(ctx, tx, p.Round+1, p.Total, nil, ranges) })
 }
 
@@ -249,12 +264,20 @@ func (r *runner) finish(ctx context.Context, p state.Pass) error {
 		return err // somebody else has begun another round meanwhile
 	}
 	r.res.Done = true
+	return r.tellDone(ctx)
+}
+
+// tellDone tells the end of the pass. Its rows are never fewer than were told before, whatever the planner thinks by now.
+func (r *runner) tellDone(ctx context.Context) error {
 	total, err := estimate(ctx, r.db, r.task.d.Table)
 	if err != nil {
 		return err
 	}
 	if r.progress == nil {
 		r.progress = &progress{}
+	}
+	if m := r.progress.meter; m != nil {
+		total = max(total, m.told)
 	}
 	return r.tell(ctx, Progress{Rows: total, Total: total, Done: true})
 }

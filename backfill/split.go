@@ -23,20 +23,24 @@ const (
 	samplePages = 300
 )
 
-// split divides what a round goes over into ranges, and estimates its rows. A later round is in the order of the key: what it looks for may have moved from page to page.
+// split divides what a round goes over into ranges, and estimates its rows. A later round is in the order of the key, if windows by that are cheap: what it looks for may have moved from page to page.
 func (r *runner) split(ctx context.Context, round int) (ranges []state.Range, total int64, err error) {
 	leaves, err := catalog.Leaves(ctx, r.db, r.task.d.Table)
 	if err != nil {
 		return nil, 0, err
 	}
 	var pages int64
-	blocks := round == 0 && r.o.Stripes != 1 && r.task.inPlace()
+	blocks := (round == 0 || r.task.path.mixed()) && r.o.Stripes != 1 && !r.o.OrderDesc && r.task.inPlace()
 	for _, leaf := range leaves {
 		pages += leaf.Pages
 		blocks = blocks && leaf.Blocks
 	}
 	if total, err = estimate(ctx, r.db, r.task.d.Table); err != nil {
 		return nil, 0, err
+	}
+	if r.task.d.Keyless() {
+		ranges, err = r.keylessRanges(leaves, pages)
+		return ranges, total, err
 	}
 	if blocks && (pages >= leastBlocks || r.o.Stripes > 1) {
 		return blockRanges(leaves, pages, r.o.Workers), total, nil
@@ -87,25 +91,28 @@ func (r *runner) keyRanges(ctx context.Context, k *task, pages, total int64) ([]
 
 // boundsSQL finds n - 1 keys up to the parameters that divide the table, from a sample of a share of its pages.
 func (k *task) boundsSQL(share float64, n int64) string {
-	order := k.orderBy("")
-	return fmt.Sprintf("SELECT key FROM (SELECT ARRAY[%s] AS key, row_number() OVER (%s) AS i, count(*) OVER () AS c FROM %s TABLESAMPLE SYSTEM (%g) WHERE %s) AS s"+
-		" WHERE i * %d / c <> (i - 1) * %d / c AND i < c ORDER BY i", k.keyText(), order[1:], k.from(), 100*min(share, 1), k.between(false), n, n)
+	return fmt.Sprintf("SELECT key FROM (SELECT %s AS key, row_number() OVER (ORDER BY %s) AS i, count(*) OVER () AS c FROM %s TABLESAMPLE SYSTEM (%g) WHERE %s) AS s"+
+		" WHERE i * %d / c <> (i - 1) * %d / c AND i < c ORDER BY i", k.path.texts(), k.path.order(), k.from(), 100*min(share, 1), k.between(false), n, n)
 }
 
 // keys reads keys as text, in one column of arrays.
 func (r *runner) keys(ctx context.Context, text string, args ...any) (out [][]string, err error) {
-	err = r.retry(ctx, func(ctx context.Context) error {
-		var found []pq.StringArray
-		if err := r.db.SelectContext(ctx, &found, text, args...); err != nil {
-			return err
-		}
-		out = out[:0]
-		for _, key := range found {
-			out = append(out, key)
-		}
-		return nil
+	err = r.retry(ctx, func(ctx context.Context) (err error) {
+		out, err = readKeys(ctx, r.db, text, args...)
+		return err
 	})
 	return out, err
+}
+
+func readKeys(ctx context.Context, q sqlx.QueryerContext, text string, args ...any) (out [][]string, err error) {
+	var found []pq.StringArray
+	if err := sqlx.SelectContext(ctx, q, &found, text, args...); err != nil {
+		return nil, err
+	}
+	for _, key := range found {
+		out = append(out, key)
+	}
+	return out, nil
 }
 
 // countUpTo is how many rows are counted; beyond, the planner's estimate is good enough for a progress bar and costs nothing.

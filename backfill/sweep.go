@@ -83,7 +83,7 @@ func (r *runner) sweep(ctx context.Context, after int64, limit int, locked strin
 		}
 		// Locked, so that what is read is still so when it is written; a key may be on the list more than once.
 		b, err := k.readBatch(ctx, tx, k.readColumns()+" FROM "+k.from()+" WHERE "+k.todo+" AND EXISTS (SELECT FROM tandem.dirty b WHERE b.id = ANY ($1) AND "+
-			k.keyIs("b.key")+")"+k.orderBy("")+" FOR NO KEY UPDATE OF t"+locked, pq.Array(s.ids))
+			k.keyIs("b.key")+")"+k.orderBy()+" FOR NO KEY UPDATE OF t"+locked, pq.Array(s.ids))
 		if err != nil {
 			return err
 		}

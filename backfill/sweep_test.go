@@ -114,3 +114,16 @@ func TestSweepByCompositeKey(t *testing.T) {
 	require.EqualValues(t, 10, b.sweep())
 	require.Equal(t, 550, b.number(`SELECT sum(cents) FROM app."My.Items" WHERE cents_stamp IS NOT NULL`))
 }
+
+// A stray writes days before months, and the sweeper finds its row all the same; so does one whose clock is in another zone.
+func TestSweepOfDates(t *testing.T) {
+	t.Parallel()
+	p := expand.Convert(expand.Spec[string, string]{Table: "users", Key: []string{"day", "at"}, Old: "user_name", New: "full_name", Forward: func(s string) (string, error) { return s + "!", nil }})
+	b := newBed(t, `CREATE TABLE users (day date, at timestamptz, user_name text, PRIMARY KEY (day, at)); INSERT INTO users SELECT date '2024-02-01' + i, timestamptz '2024-02-01 00:00+00' + i * interval '1 day', i FROM generate_series(0, 40) i`, p)
+	b.run()
+	for _, style := range []string{"SQL, DMY", "German", "Postgres, MDY"} {
+		b.exec(`BEGIN; SET LOCAL DateStyle = '` + style + `'; SET LOCAL TimeZone = 'Asia/Tokyo'; UPDATE users SET user_name = '` + style + `'; COMMIT`)
+		require.EqualValues(t, 41, b.sweep())
+		require.Zero(t, b.number(`SELECT count(*) FROM users WHERE full_name IS DISTINCT FROM user_name || '!' OR full_name_stamp IS NULL`))
+	}
+}

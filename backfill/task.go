@@ -17,6 +17,7 @@ type task struct {
 	table  string // the rows lie in it: the pair's table or a partition, quoted
 	kind   string // copy, reverse
 	types  []string
+	path   path // of windows by the key
 	source []string
 	target []string
 	casts  []string // types of the target columns, without modifier
@@ -25,6 +26,8 @@ type task struct {
 	columnTypes map[string]string // of every column of the table
 	newType     string            // of new, which may be in another table
 	todo        string            // which rows: a predicate on t
+	group       []*task           // of several pairs that are copied at once; nil: of one
+	scope       string            // and of them those of Options.Where: " AND ...", or nothing
 	stamp       phase.Phase
 	exprs       func(prefix string) []string // nil: only Go can convert
 	convert     func(scanned any) ([]any, error)
@@ -64,9 +67,7 @@ func newTask(t, there *catalog.Table, p expand.Any, reverse bool, stampPhase pha
 	for _, c := range t.Columns {
 		k.columnTypes[c.Name] = c.Type
 	}
-	for _, name := range d.Key {
-		k.types = append(k.types, k.columnTypes[name])
-	}
+	k.types, k.path = t.KeyTypes(d.Key), pathOf(t, d.Key)
 	for _, name := range k.target {
 		c := there.Column(name)
 		if c == nil {
@@ -87,52 +88,13 @@ func (k *task) on(relation string) *task {
 	return &out
 }
 
-// keyRow is the row value of the key: (t.a, t.b).
-func (k *task) keyRow() string { return "(" + ident.List("t.", k.d.Key) + ")" }
-
-// parameterRow is the row value of the parameters first, first+1, ...: ($1::bigint, $2::text). Row values compare through the index on the key,
-// which a chain of ORs does not.
-func (k *task) parameterRow(first int) string {
-	out := make([]string, len(k.types))
-	for i, t := range k.types {
-		out[i] = fmt.Sprintf("$%d::%s", first+i, t)
-	}
-	return "(" + strings.Join(out, ", ") + ")"
-}
-
 // keyText selects the key as text.
 func (k *task) keyText() string {
 	out := ident.QuoteAll("t.", k.d.Key)
 	return strings.Join(out, "::text, ") + "::text"
 }
 
-func (k *task) orderBy(direction string) string {
-	return " ORDER BY " + strings.Join(ident.QuoteAll("t.", k.d.Key), direction+", ") + direction
-}
-
-// between says that the key lies in (low, high]; without low from the beginning. The parameters are high, then low.
-func (k *task) between(low bool) string {
-	n := len(k.types)
-	out := k.keyRow() + " <= " + k.parameterRow(1)
-	if low {
-		out += " AND " + k.keyRow() + " > " + k.parameterRow(1+n)
-	}
-	return out
-}
-
-// lastKeySQL finds where the pass ends; max() does not exist for every type of key.
-func (k *task) lastKeySQL() string {
-	return "SELECT ARRAY[" + k.keyText() + "] FROM " + k.from() + k.orderBy(" DESC") + " LIMIT 1"
-}
-
-// windowSQL finds the last key of the next window: the row that is size rows on. Its last parameter is size - 1.
-func (k *task) windowSQL(low bool) string {
-	n := len(k.types)
-	if low {
-		n *= 2
-	}
-	return "SELECT ARRAY[" + k.keyText() + "] FROM " + k.from() + " WHERE " + k.between(low) + k.orderBy("") + fmt.Sprintf(" OFFSET $%d LIMIT 1", n+1)
-}
+func (k *task) orderBy() string { return " ORDER BY " + ident.List("t.", k.d.Key) }
 
 // updateSQL copies rows inside the server. The expression is on the target row, so PostgreSQL evaluates it again when a
 // concurrent write came first; the stamp then excludes the row.
@@ -159,15 +121,23 @@ func (k *task) updateKeysSQL() string {
 }
 
 func (k *task) sets() string {
-	var sets []string
-	for i, e := range k.exprs("t.") {
-		sets = append(sets, ident.Quote(k.target[i])+" = "+e)
+	if k.group != nil {
+		return k.setsOfAll()
 	}
+	columns, exprs := k.assigned()
+	for i, c := range columns {
+		columns[i] = c + " = " + exprs[i]
+	}
+	return strings.Join(columns, ", ")
+}
+
+// assigned are the columns that the copy writes, the stamp last, and what it writes to them.
+func (k *task) assigned() (columns, exprs []string) {
 	stamp := fmt.Sprint(k.stamp.Stamp())
 	if lossy := k.lossySQL(); lossy != "" { // an error of the row, found by halving like any other; the text is the only message that it can have
 		stamp = fmt.Sprintf("CASE WHEN %s THEN ('old cannot hold the new value of key ' || concat_ws(', ', %s))::int ELSE %s END", lossy, ident.List("t.", k.d.Key), stamp)
 	}
-	return strings.Join(append(sets, ident.Quote(k.d.Stamp)+" = "+stamp), ", ")
+	return append(ident.QuoteAll("", k.target), ident.Quote(k.d.Stamp)), append(k.exprs("t."), stamp)
 }
 
 // lossySQL says that a new value of the way back does not come back from old: forward of it would be another; "" where that cannot be.
@@ -242,14 +212,14 @@ func (k *task) writeBackSQL() string {
 
 // todoSQL tells whether rows are still to be done. It reads the whole table.
 func (k *task) todoSQL() string {
-	return "SELECT EXISTS (SELECT FROM " + k.from() + " WHERE " + k.todo + ")"
+	return "SELECT EXISTS (SELECT FROM " + k.from() + " WHERE " + k.todo + k.scope + ")"
 }
 
 // leftSQL is todoSQL without the rows that another pass would not mend: those known not to convert, and those of strays, which are the sweeper's.
 func (k *task) leftSQL() string {
-	text := "SELECT EXISTS (SELECT FROM " + k.from() + " WHERE " + k.todo
+	text := "SELECT EXISTS (SELECT FROM " + k.from() + " WHERE " + k.todo + k.scope
 	for _, list := range []string{"bad_row", "dirty"} {
-		text += " AND NOT EXISTS (SELECT FROM tandem." + list + " b WHERE b.migration = $1 AND b.key = ARRAY[" + k.keyText() + "])"
+		text += " AND NOT EXISTS (SELECT FROM tandem." + list + " b WHERE b.migration = $1 AND " + k.keyIs("b.key") + ")"
 	}
 	return text + ")"
 }

@@ -2,22 +2,16 @@ package backfill
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/jmoiron/sqlx"
-	"github.com/lib/pq"
 
 	"github.com/tandem-go/tandem/backfill/throttle"
 	"github.com/tandem-go/tandem/expand"
 	"github.com/tandem-go/tandem/internal/catalog"
-	"github.com/tandem-go/tandem/internal/ident"
-	"github.com/tandem-go/tandem/internal/pg"
 	"github.com/tandem-go/tandem/internal/phase"
 	"github.com/tandem-go/tandem/internal/state"
 )
@@ -27,6 +21,8 @@ type VerifyOptions struct {
 	Workers   int               // that compare at a time in this process, 1 to 32, each with one connection; defaults to 1
 	Target    time.Duration     // what a statement shall take, 1 ms to 10 s; defaults to 50 ms
 	Batch     int               // rows a statement at most, 10 to 50,000; defaults to 50,000
+	Standby   *sqlx.DB          // a physical standby of db, or several behind one address: rows are read there, the state is written to db; defaults to db
+	Lag       time.Duration     // how long to wait for the standby to replay what was there as the verification began; defaults to 1 minute
 	Throttles []throttle.Signal // as of Options
 	Progress  func(Progress)    // as of Options
 	Log       *slog.Logger      // as of Options
@@ -35,16 +31,20 @@ type VerifyOptions struct {
 // Report is what Verify found.
 type Report struct {
 	Rows        int64
-	Differences int64
+	Differences int64      // of more than 1,000 those of rows that an UPDATE moved meanwhile may be missing
 	Keys        [][]string // of the first differences, at most keptDifferences; all that many are in tandem.mismatch
 }
 
 const keptDifferences = 1000
 
 // Verify compares the two columns of every row, in windows, NULL-safe: a row without a stamp differs, and so does a row whose new value is not forward of the old
-// one, or (where the pair has both expressions) whose new value would not come back from old: forward of backward of it is another. Old itself need not be backward
-// of new, as '007' is not of 7. Rows of Contract are left out: there old is stale by design. The result is noted for the gate to Switch, and the keys go to tandem.mismatch in place of the last verification's.
-// It takes no lock but ACCESS SHARE. Errors: ErrPhase before Migrate and in Complete, ErrRunning, ErrTaken, expand.ErrRedeclare.
+// one, or (where the pair converts both ways) whose new value would not come back from old: forward of backward of it is another. Old itself need not be backward
+// of new, as '007' is not of 7. Rows of Contract are left out: there old is stale by design. A value that does not convert is a difference. The result is noted for the gate to Switch, and the keys
+// go to tandem.mismatch in place of the last verification's.
+//
+// Any number of processes may call it at once: they share the work. One that was stopped or killed less than an hour ago is gone on with, if nothing was copied since.
+//
+// It takes no lock but ACCESS SHARE. Errors: ErrPhase before Migrate and in Complete, ErrTaken, ErrStandby, ErrLag, ErrCancelled, expand.ErrRedeclare.
 func Verify(ctx context.Context, db *sqlx.DB, p expand.Any, o VerifyOptions) (Report, error) {
 	report, err := verify(ctx, db, p, o)
 	if err != nil {
@@ -74,18 +74,28 @@ func verify(ctx context.Context, db *sqlx.DB, p expand.Any, vo VerifyOptions) (r
 		}
 		r.other = newExtraTask(there, m)
 	}
+	if vo.Standby != nil {
+		if r.standby, err = newStandby(ctx, db, vo, r.task.d.Name()); err != nil {
+			return report, err
+		}
+	}
 	defer r.watch(ctx)()
-	return v.pass(ctx)
+	report, err = v.pass(ctx)
+	return report, r.explain(ctx, err)
 }
 
 type verifier struct {
 	*runner
 	conversion expand.Conversion
-	kept       int // differences that this call has listed
+	since      int64 // of the pass
+	kept       int   // differences that are listed
 }
 
 // pass begins a verification, or joins the one that is under way, and works on it until it is finished.
 func (v *verifier) pass(ctx context.Context) (report Report, err error) {
+	if err := v.refuse(ctx); err != nil {
+		return report, err
+	}
 	for begun := int64(0); ; {
 		passes, err := state.Passes(ctx, v.db, v.task.d.Name())
 		if err != nil {
@@ -94,7 +104,7 @@ func (v *verifier) pass(ctx context.Context) (report Report, err error) {
 		copied, p := passes["copy"].WrittenAt, passes[v.kind]
 		p.Migration, p.Kind = v.task.d.Name(), v.kind
 		switch {
-		case begun > 0 && p.Token != begun && p.FinishedAt != nil: // another process has compared the last of it
+		case begun != 0 && p.Token != begun && p.FinishedAt != nil: // another process has compared the last of it
 			return v.report(ctx, p)
 		case begun == 0 && (!p.UnderWay || !sameTime(p.Copied, copied) || time.Since(p.UpdatedAt) > staleVerify):
 			if err := v.begin(ctx, p, copied); err != nil {
@@ -106,16 +116,35 @@ func (v *verifier) pass(ctx context.Context) (report Report, err error) {
 			return report, fmt.Errorf("another verification was begun, and given up: %w", ErrTaken)
 		}
 		begun = p.Token
-		err = v.work(ctx, p, 1, func(w *worker) func(context.Context, slice) (statement, error) {
-			return func(ctx context.Context, s slice) (statement, error) { return v.compare(ctx, w, s) }
-		})
+		v.task.path = v.task.path.along(p.Order)
+		if err := v.overRanges(ctx, p); err != nil {
+			return report, err
+		}
+		if v.again(p) {
+			err = v.beginLate(ctx, p)
+		} else {
+			err = v.finish(ctx, p)
+		}
 		if err != nil {
 			return report, err
 		}
-		if err := v.finish(ctx, p); err != nil {
-			return report, err
+	}
+}
+
+// overRanges works on a round.
+func (v *verifier) overRanges(ctx context.Context, p state.Pass) error {
+	if v.standby != nil {
+		if err := v.standby.await(ctx, p); err != nil {
+			return err
 		}
 	}
+	v.since = p.Since
+	if err := v.db.GetContext(ctx, &v.kept, `SELECT count(*) FROM tandem.mismatch WHERE migration = $1 AND source = 'verify'`, p.Migration); err != nil {
+		return err
+	}
+	return v.work(ctx, p, 1, func(w *worker) func(context.Context, slice) (statement, error) {
+		return func(ctx context.Context, s slice) (statement, error) { return v.compare(ctx, w, s) }
+	})
 }
 
 func sameTime(a, b *time.Time) bool {
@@ -123,9 +152,17 @@ func sameTime(a, b *time.Time) bool {
 }
 
 func (v *verifier) begin(ctx context.Context, p state.Pass, copied *time.Time) error {
+	since, err := v.oldest(ctx) // before the blocks are counted: who moves a row behind them is later
+	if err != nil {
+		return err
+	}
 	ranges, total, err := v.split(ctx, 0)
 	if err != nil {
 		return err
+	}
+	p.Order = v.task.path.words()
+	if p.Since = 0; len(ranges) > 0 && ranges[0].Blocks {
+		p.Since = since
 	}
 	if v.other != nil { // the second half of a replaced table: rows of the new one without one in the old
 		more, err := v.keyRanges(ctx, v.other, 1, total)
@@ -162,119 +199,4 @@ func (v *verifier) report(ctx context.Context, p state.Pass) (Report, error) {
 	keys, err := v.keys(ctx, fmt.Sprintf(`SELECT key FROM tandem.mismatch WHERE migration = $1 AND source = 'verify' ORDER BY id LIMIT %d`, keptDifferences), p.Migration)
 	out.Keys = keys
 	return out, errors.Join(err, v.tell(ctx, Progress{Rows: p.Rows, Total: p.Rows, Done: true}))
-}
-
-// compare compares one slice and notes what differs.
-func (v *verifier) compare(ctx context.Context, w *worker, s slice) (done statement, err error) {
-	look := v.compareInServer
-	if w.task.exprs == nil {
-		look = v.compareInGo
-	}
-	rows, differences, keys, err := look(ctx, w.task, s)
-	if err != nil {
-		return done, err
-	}
-	detail := "found by verify"
-	if m := v.task.mirror; m != nil && w.task.extra != "" {
-		detail = "a row of " + m.To.String() + " without one in " + m.From.String()
-	}
-	v.mu.Lock()
-	keys = keys[:min(len(keys), keptDifferences-v.kept)]
-	v.mu.Unlock()
-	err = pg.InTx(ctx, v.db, pg.Settings{AsyncCommit: true}, func(ctx context.Context, tx *sqlx.Tx) error {
-		var list []state.Mismatch
-		for _, k := range keys {
-			list = append(list, state.Mismatch{Migration: v.task.d.Name(), Key: k, Detail: detail, Phase: phase.Migrate, Source: "verify"})
-		}
-		if err := state.Mismatches(ctx, tx, list); err != nil {
-			return err
-		}
-		done, err = w.save(ctx, tx, s.next, rows, differences)
-		return err
-	})
-	if err == nil {
-		v.mu.Lock()
-		v.kept += len(keys)
-		v.mu.Unlock()
-	}
-	return done, err
-}
-
-// differsSQL says that a row is not in step.
-func (k *task) differsSQL() string {
-	switch {
-	case k.extra != "":
-		return k.extra
-	case k.d.Moved():
-		return k.movedDiffers()
-	case k.mirror != nil:
-		return "(i." + ident.Quote(k.mirror.ToKey[0]) + " IS NULL OR " + k.mirror.Differs("t.", "i.") + ")"
-	}
-	stamp := "t." + ident.Quote(k.d.Stamp)
-	var terms []string
-	for i, e := range k.d.ForwardSQL("t.") {
-		terms = append(terms, k.differs(k.d.New[i], e))
-	}
-	if k.d.HasBackward() && !k.d.Identity() {
-		terms = append(terms, k.returns()...)
-	}
-	return fmt.Sprintf("(%s IS NULL OR %s < %d AND (%s))", stamp, stamp, phase.Contract.Floor(), strings.Join(terms, " OR "))
-}
-
-func (v *verifier) compareInServer(ctx context.Context, k *task, s slice) (rows, differences int64, keys [][]string, err error) {
-	from := " FROM " + k.compared() + " WHERE " + s.where
-	count := "count(*)"
-	if k.extra != "" { // they are counted in the other table
-		count = "0"
-	}
-	text := "SELECT " + count + ", count(*) FILTER (WHERE " + k.differsSQL() + ")" + from
-	if err := v.db.QueryRowContext(ctx, text, s.args...).Scan(&rows, &differences); err != nil || differences == 0 {
-		return rows, differences, nil, err
-	}
-	found, err := v.db.QueryContext(ctx, "SELECT ARRAY["+k.keyText()+"]"+from+" AND "+k.differsSQL()+k.orderBy("")+fmt.Sprintf(" LIMIT %d", keptDifferences), s.args...)
-	if err != nil {
-		return 0, 0, nil, err
-	}
-	defer func() { err = errors.Join(err, found.Close()) }()
-	for found.Next() {
-		var key pq.StringArray
-		if err := found.Scan(&key); err != nil {
-			return 0, 0, nil, err
-		}
-		keys = append(keys, key)
-	}
-	return rows, differences, keys, found.Err()
-}
-
-// compareInGo reads the window and asks the pair.
-func (v *verifier) compareInGo(ctx context.Context, k *task, s slice) (rows, differences int64, keys [][]string, err error) {
-	columns := ident.QuoteAll("t.", append([]string{k.d.Stamp}, append(slices.Clone(k.d.Old), k.d.New...)...))
-	found, err := v.db.QueryContext(ctx, fmt.Sprintf("SELECT ARRAY[%s], %s FROM %s WHERE %s", k.keyText(), strings.Join(columns, ", "), k.from(), s.where), s.args...)
-	if err != nil {
-		return 0, 0, nil, err
-	}
-	defer func() { err = errors.Join(err, found.Close()) }()
-	for found.Next() {
-		var key pq.StringArray
-		var stamp sql.NullInt64
-		was, is := v.conversion.ScanOld(), v.conversion.ScanNew()
-		var read legible
-		to := append([]any{&key, &stamp}, read.columns(v.conversion.Old(was))...)
-		if err := found.Scan(append(to, read.columns(v.conversion.New(is))...)...); err != nil {
-			return 0, 0, nil, err
-		}
-		rows++
-		if stamp.Valid && stamp.Int64 >= int64(phase.Contract.Floor()) {
-			continue
-		}
-		same := false
-		if stamp.Valid && read.err == nil {
-			same, err = safely(func() (bool, error) { return v.conversion.Equal(was, is) })
-		}
-		if !same || err != nil { // a value that does not convert is a difference like any other
-			differences++
-			keys = append(keys, key)
-		}
-	}
-	return rows, differences, keys, found.Err()
 }

@@ -79,7 +79,7 @@ func (w *worker) ranges(ctx context.Context) error {
 			err = w.wait(ctx)
 		}
 		switch {
-		case errors.Is(err, errSuperfluous):
+		case errors.Is(err, errSuperfluous), errors.Is(err, errOver):
 			return nil
 		case err != nil && !errors.Is(err, ErrTaken): // who has taken the range over goes on with it
 			return err
@@ -137,16 +137,18 @@ func (w *worker) overRange(ctx context.Context, claimed state.Range) (err error)
 			err = errors.Join(err, w.saved.Release(ctx, w.db))
 		}
 	}()
+	if left, err := w.leave(ctx, nil); left || err != nil {
+		return at(w.saved, err)
+	}
 	w.size.limit(w.most())
 	for !w.over() {
 		if err := w.rest(ctx, w.last.rows, w.last.took); err != nil {
 			return at(w.saved, err)
 		}
-		if w.over() { // it may have stood still until then
-			return nil
-		}
 		if w.last, err = w.step(ctx); err != nil {
-			return at(w.saved, err)
+			if left, err := w.leave(ctx, err); left || err != nil {
+				return at(w.saved, err)
+			}
 		}
 		if ctx.Err() != nil {
 			return at(w.saved, context.Cause(ctx))
@@ -172,7 +174,8 @@ func (w *worker) step(ctx context.Context) (done statement, err error) {
 	if err != nil {
 		return done, err
 	}
-	err = w.retry(ctx, func(ctx context.Context) (err error) {
+	s.where += w.task.scope
+	err = w.attempt(ctx, func(ctx context.Context) (err error) {
 		began := time.Now()
 		done, err = w.do(ctx, s)
 		done.took = time.Since(began)
@@ -195,13 +198,23 @@ func (w *worker) step(ctx context.Context) (done statement, err error) {
 func (w *worker) slice(ctx context.Context) (s slice, err error) {
 	if !w.saved.Blocks {
 		from, n := w.saved.From(), w.size.rows()
-		high, err := w.key(ctx, w.task.windowSQL(from != nil), append(append(anys(w.saved.High), anys(from)...), n-1)...)
+		text, args := w.task.windowSQL(from != nil), append(append(anys(w.saved.High), anys(from)...), n-1)
+		var high []string
+		err := w.retry(ctx, func(ctx context.Context) error {
+			return w.look(ctx, func(ctx context.Context, q sqlx.QueryerContext) error {
+				found, err := readKeys(ctx, q, text, args...)
+				if high = nil; len(found) > 0 {
+					high = found[0]
+				}
+				return err
+			})
+		})
 		if high == nil {
 			high = w.saved.High
 		}
 		return w.task.keySlice(w.saved, high, float64(n)), err
 	}
-	if w.saved.Position.High == nil {
+	if w.saved.Position.High == nil && w.order.forced != 1 {
 		err = w.retry(ctx, func(ctx context.Context) error { return w.order.look(ctx, w.db) })
 	}
 	return w.order.slice(w.saved, w.size.rows()), err
@@ -234,6 +247,9 @@ func (w *worker) inTx(ctx context.Context, fn func(ctx context.Context, tx *sqlx
 	s := pg.Settings{LockTimeout: lockTimeout, AsyncCommit: true, Application: throttle.Application + w.task.d.Name()}
 	return pg.InTx(ctx, w.db, s, func(ctx context.Context, tx *sqlx.Tx) (err error) {
 		if err := w.task.announce(ctx, tx); err != nil {
+			return err
+		}
+		if err := w.lies(ctx, tx); err != nil {
 			return err
 		}
 		if w.saved.Blocks {

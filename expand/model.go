@@ -71,9 +71,12 @@ func newModel(t reflect.Type, pairs []Any) (*model, error) {
 	first := pairs[0].Definition()
 	m := &model{table: first.Table, key: first.Key}
 	for _, p := range pairs {
-		if d := p.Definition(); d.Table != m.table || !slices.Equal(d.Key, m.key) {
+		if d := p.Definition(); d.Table != m.table || !slices.Equal(d.Key, first.Key) {
 			return nil, fmt.Errorf("repository of %v: pair %s has another table or key than %s", t, p.Name(), pairs[0].Name())
 		}
+	}
+	if first.Keyless() {
+		m.key = nil
 	}
 	if err := m.addFields(t, pairs); err != nil {
 		return nil, fmt.Errorf("repository of %v: %w", t, err)

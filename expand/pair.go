@@ -44,7 +44,7 @@ type Pair[O, N any] struct {
 // Spec declares a pair whose values convert.
 type Spec[O, N any] struct {
 	Table string   // `users`, `app.users` or `app."My.Users"`; the schema defaults to public
-	Key   []string // the columns of the primary key; defaults to id
+	Key   []string // the columns of the primary key, or of a plain unique index of NOT NULL columns; NoKey where there is none; defaults to id
 	Old   string   // today's column
 	New   string   // the column that replaces it
 	Type  string   // SQL type of new; defaults to type and collation of old
@@ -64,7 +64,7 @@ type Spec[O, N any] struct {
 }
 
 // Rename declares a pair of two columns of the same type: user_name becomes full_name. T is a pointer or an sql.Null where
-// the column may be NULL. key names the columns of the primary key and defaults to id.
+// the column may be NULL. key names the columns of the key, as Spec.Key does, and defaults to id.
 func Rename[T any](table, from, to string, key ...string) *Pair[T, T] {
 	same := func(v T) (T, error) { return v, nil }
 	return Convert(Spec[T, T]{Table: table, Key: key, Old: from, New: to, Forward: same, Backward: same,
@@ -144,6 +144,7 @@ type Conversion struct {
 	Forward  func(scanned any) ([]any, error) // of what ScanOld scanned, to an argument for each new column
 	Backward func(scanned any) ([]any, error) // of what ScanNew scanned, to an argument for each old column
 	Equal    func(old, new any) (bool, error) // whether new, from ScanNew, is forward of old, from ScanOld
+	Returns  func(new any) (bool, error)      // whether new, from ScanNew, comes back: is forward of backward of it; nil without backward
 }
 
 // erased undoes the erasure: only what ScanOld and ScanNew made comes back.
@@ -178,6 +179,15 @@ func (p *Pair[O, N]) Conversion() Conversion {
 			}
 			o, err := p.Backward(n)
 			return p.old.arguments(nil, o), err
+		}
+		if !p.def.Identity() {
+			c.Returns = func(scanned any) (bool, error) {
+				n, err := p.new.decode(erased[N](scanned))
+				if err == nil {
+					_, err = p.Backward(n)
+				}
+				return err == nil, err
+			}
 		}
 	}
 	return c

@@ -170,6 +170,9 @@ func (r *Repository[T]) Delete(ctx context.Context, key ...any) error {
 }
 
 func (r *Repository[T]) checkKey(key []any) error {
+	if len(r.model.key) == 0 {
+		return ErrNoKey
+	}
 	if len(key) != len(r.model.key) {
 		return fmt.Errorf("key of %d values for (%s)", len(key), ident.List("", r.model.key))
 	}

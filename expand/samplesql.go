@@ -54,8 +54,9 @@ func (s *sample) pickSQL(ctx context.Context) (string, error) {
 			keys += fmt.Sprintf(" UNION (SELECT %s FROM %s AS t WHERE %s %s)", key, table, old, end)
 		}
 	}
-	return fmt.Sprintf(`WITH picked AS MATERIALIZED (%s) SELECT (row_number() OVER (ORDER BY %s))::int AS tandem_n, ARRAY[%s] AS tandem_key, %s FROM picked JOIN %s AS t USING (%s)`,
-		keys, key, keyText, old, table, ident.List("", s.d.Key)), nil
+	same := "(" + key + ") = (" + ident.List("picked.", s.d.Key) + ")"
+	return fmt.Sprintf(`WITH picked AS MATERIALIZED (%s) SELECT (row_number() OVER (ORDER BY %s))::int AS tandem_n, ARRAY[%s] AS tandem_key, %s FROM picked JOIN %s AS t ON %s`,
+		keys, key, keyText, old, table, same), nil
 }
 
 // made are values from Go for rows of the sample.

@@ -19,6 +19,9 @@ func (r *Repository[T]) Upsert(ctx context.Context, row *T, conflict ...string) 
 	if err := r.refuseNil("upsert into", row); err != nil {
 		return err
 	}
+	if err := r.model.keyed("upsert into"); err != nil { // what is updated there is found by the conflict, but no unique index of NOT NULL columns decides it
+		return err
+	}
 	if len(conflict) == 0 {
 		conflict = r.model.key
 		if err := r.model.refuseConflict(); err != nil {

@@ -75,6 +75,9 @@ func (r *Repository[T]) UpdateColumns(ctx context.Context, row *T, columns ...st
 }
 
 func (r *Repository[T]) update(ctx context.Context, row *T, columns []string, key statementKey) error {
+	if err := r.model.keyed("update"); err != nil {
+		return err
+	}
 	return r.run(ctx, "update", func(ctx context.Context, q queryer, p view) error {
 		v := reflect.ValueOf(row).Elem()
 		args, err := r.model.values(p.phases, v, columns, make([]any, 0, r.model.width))

@@ -95,6 +95,8 @@ func setCanary(ctx context.Context, tx *sqlx.Tx, migration string, c Canary, o O
 		return fmt.Errorf("it is in %s, a canary is for Switch: %w", m.Phase, ErrStep)
 	case m.Definition.Replaces() && c.Share < 1:
 		return fmt.Errorf("a replaced table has no canary, all keys are read from one table: %w", ErrStep)
+	case m.Definition.Keyless() && c.Share < 1:
+		return fmt.Errorf("a table without a key has no canary, there are no keys to share out: %w", ErrStep)
 	case m.Guard == guard.Reverse:
 		return fmt.Errorf("it is on the way back from Contract, where old is stale: run backfill.Run with Reverse, then contract.Apply with Restore: %w", ErrStep)
 	}

@@ -57,7 +57,7 @@ func (a *asker) add(waivable bool, name, format string, args ...any) {
 var gatesOf = map[Phase][]func(*asker, context.Context) error{
 	Expand:   {(*asker).columns, (*asker).guard},
 	Migrate:  {(*asker).guard, (*asker).members},
-	Switch:   {(*asker).guard, (*asker).passes, (*asker).dirty, (*asker).badRows, (*asker).strays, (*asker).twins, (*asker).statistics, (*asker).members},
+	Switch:   {(*asker).keyed, (*asker).guard, (*asker).passes, (*asker).dirty, (*asker).badRows, (*asker).strays, (*asker).twins, (*asker).statistics, (*asker).members},
 	Contract: {(*asker).reversed, (*asker).guard, (*asker).canary, (*asker).soak, (*asker).differences, (*asker).dirty, (*asker).badRows, (*asker).strays, (*asker).relaxed, (*asker).stands, (*asker).nulls, (*asker).finishable, (*asker).members},
 	Complete: {(*asker).soak, (*asker).defaulted, (*asker).stands, (*asker).dependents, (*asker).badRows, (*asker).unstamped, (*asker).standbys, (*asker).members},
 }

@@ -89,6 +89,14 @@ func (a *asker) dirty(context.Context) error {
 	return nil
 }
 
+// keyed refuses a canary where nothing is to be shared out.
+func (a *asker) keyed(context.Context) error {
+	if a.o.Canary.Share < 1 && a.m.Definition.Keyless() {
+		a.add(false, "canary", "the table has no key, so there are no keys to share out: leave out the share")
+	}
+	return nil
+}
+
 func (a *asker) strays(context.Context) error {
 	if s := a.count.StraySilent; s != nil && a.o.Quiet > 0 && time.Duration(*s*float64(time.Second)) < a.o.Quiet {
 		ago := time.Duration(*s * float64(time.Second)).Round(100 * time.Millisecond)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,7 +97,13 @@ func statusOf(ctx context.Context, db *sqlx.DB, m *state.Migration, o Options) (
 	if err != nil {
 		return s, err
 	}
-	for _, kind := range []string{"copy", "verify", "reverse"} {
+	kinds := []string{"copy", "verify", "reverse"}
+	for _, kind := range slices.Sorted(maps.Keys(passes)) { // those of a part of the rows
+		if !slices.Contains(kinds, kind) {
+			kinds = append(kinds, kind)
+		}
+	}
+	for _, kind := range kinds {
 		if p, ok := passes[kind]; ok {
 			s.Passes = append(s.Passes, p)
 		}

@@ -11,6 +11,7 @@ import (
 
 // Lag is the time that standbys are behind. It is measured here, by when the primary's log was where a standby is now: replay_lag of PostgreSQL stands still while a standby
 // replays nothing. A primary that writes nothing has no lag.
+// Of what was written before the first reading replay_lag is asked.
 type Lag struct {
 	Soft, Hard time.Duration // default to 10 s and 60 s
 	Bytes      int64         // of log not replayed at which it stands still, and from a tenth of which it slows down; defaults to 1 GiB

@@ -58,6 +58,7 @@ type Table struct {
 	Triggered   bool // the application's own triggers, row security or a deferrable unique constraint act when a row is updated
 	Columns     []Column
 	PrimaryKey  []string
+	Keys        []Key // the primary key first, then the smallest
 	Pages, Rows int64 // the planner's estimate; -1 rows: never analysed
 }
 
@@ -77,7 +78,9 @@ const tableSQL = `
 	         AND NOT g.tgname LIKE 'zz\_tandem\_%') -- 16: on UPDATE
 	       OR EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'u' AND k.condeferrable) AS triggered,
 	       EXISTS (SELECT FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent
-	               WHERE (i.inhrelid = c.oid OR i.inhparent = c.oid AND c.relkind <> 'p')) AS inherits
+	               WHERE (i.inhrelid = c.oid OR i.inhparent = c.oid AND c.relkind <> 'p')) AS inherits,
+	       coalesce((SELECT min(format('%I.%I', fn.nspname, f.relname)) FROM pg_partition_tree(c.oid) l JOIN pg_class f ON f.oid = l.relid JOIN pg_namespace fn ON fn.oid = f.relnamespace
+	                 WHERE c.relkind = 'p' AND f.relkind = 'f'), '') AS foreign
 	FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 	WHERE n.nspname = $1 AND c.relname = $2`
 
@@ -100,11 +103,6 @@ const columnsSQL = `
 	LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 	WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`
 
-const primaryKeySQL = `
-	SELECT a.attname FROM pg_index i CROSS JOIN unnest(i.indkey) WITH ORDINALITY k(attnum, place)
-	JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-	WHERE i.indrelid = $1 AND i.indisprimary ORDER BY k.place`
-
 // Read reads a table. It refuses what a migration cannot work on: views, foreign tables, inheritance, typed tables, catalogs.
 func Read(ctx context.Context, q sqlx.QueryerContext, name ident.Table) (*Table, error) {
 	var row struct {
@@ -114,6 +112,7 @@ func Read(ctx context.Context, q sqlx.QueryerContext, name ident.Table) (*Table,
 		Typed       bool
 		Triggered   bool
 		Inherits    bool
+		Foreign     string
 	}
 	t := &Table{Table: name}
 	if name.Schema == "pg_catalog" || name.Schema == "information_schema" || strings.HasPrefix(name.Schema, "pg_toast") || name.Schema == "tandem" {
@@ -138,6 +137,8 @@ func Read(ctx context.Context, q sqlx.QueryerContext, name ident.Table) (*Table,
 		return nil, fmt.Errorf("table %s: %w: its kind is %q; only tables and partitioned tables have columns to migrate", name, ErrRefused, row.Kind)
 	case row.Inherits:
 		return nil, fmt.Errorf("table %s: %w: it takes part in inheritance or is itself a partition; migrate the partitioned parent", name, ErrRefused)
+	case row.Foreign != "":
+		return nil, fmt.Errorf("table %s: %w: its partition %s is a foreign table, whose rows the guard cannot see written: detach it for the time of the migration", name, ErrRefused, row.Foreign)
 	case row.Typed:
 		return nil, fmt.Errorf("table %s: %w: it is a typed table (OF type); its columns belong to the type", name, ErrRefused)
 	}
@@ -146,17 +147,15 @@ func Read(ctx context.Context, q sqlx.QueryerContext, name ident.Table) (*Table,
 	if err := sqlx.SelectContext(ctx, q, &t.Columns, columnsSQL, t.OID); err != nil {
 		return nil, fmt.Errorf("columns of %s: %w", name, pg.Cause(ctx, err))
 	}
-	if err := sqlx.SelectContext(ctx, q, &t.PrimaryKey, primaryKeySQL, t.OID); err != nil {
-		return nil, fmt.Errorf("primary key of %s: %w", name, pg.Cause(ctx, err))
-	}
-	return t, nil
+	return t, readKeys(ctx, q, t)
 }
 
-// Fits checks a definition against the table: old and key columns are there, nothing is a generated column, and the key is the primary key.
+// Fits checks a definition against the table: old and key columns are there, nothing is a generated column, and the key tells rows apart.
 func (t *Table) Fits(d pair.Definition) error {
 	for _, name := range slices.Concat(d.Key, d.Old) {
 		c := t.Column(name)
 		switch {
+		case c == nil && name == pair.NoKey && d.Keyless():
 		case c == nil:
 			return fmt.Errorf("table %s, column %s: %w; it has %s", t, ident.Quote(name), ErrNoColumn, ident.List("", t.names()))
 		case c.Generated != "":
@@ -171,14 +170,7 @@ func (t *Table) Fits(d pair.Definition) error {
 			return fmt.Errorf("table %s, column %s: %w: an identity column", t, ident.Quote(name), ErrRefused)
 		}
 	}
-	if len(t.PrimaryKey) == 0 {
-		return fmt.Errorf("table %s: %w: it has no primary key; add one (CREATE UNIQUE INDEX CONCURRENTLY, then ADD PRIMARY KEY USING INDEX)", t, ErrKey)
-	}
-	if !sameSet(t.PrimaryKey, d.Key) {
-		return fmt.Errorf("table %s: %w: the pair is declared with key (%s), the primary key is (%s): name it in the pair's Key",
-			t, ErrKey, ident.List("", d.Key), ident.List("", t.PrimaryKey))
-	}
-	return nil
+	return t.fitsKey(d)
 }
 
 // Spec gathers what the guard's text depends on.
@@ -204,11 +196,4 @@ func (t *Table) names() []string {
 		out = append(out, c.Name)
 	}
 	return out
-}
-
-func sameSet(a, b []string) bool {
-	a, b = slices.Clone(a), slices.Clone(b)
-	slices.Sort(a)
-	slices.Sort(b)
-	return slices.Equal(a, b)
 }

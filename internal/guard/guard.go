@@ -162,7 +162,8 @@ func (s Spec) drop(i int) string {
 	return "DROP TRIGGER IF EXISTS " + ident.Quote(Names(s.Definition)[i]) + " ON " + s.table()
 }
 
-func (s Spec) before() bool { return s.Partitioned || s.Triggered }
+// before: and where no key finds the row again.
+func (s Spec) before() bool { return s.Partitioned || s.Triggered || s.Definition.Keyless() }
 
 func (s Spec) table() string { return s.Definition.Table.SQL() }
 

@@ -243,6 +243,9 @@ func (s Spec) function(i int, declare, body string) string {
 		tag = fmt.Sprintf("$tandem%d$", n)
 	}
 	settings := ""
+	if !s.Definition.HasForward() { // a key goes to tandem.dirty as text, which a writer may have in an order of days and months that the sweeper reads as another
+		settings = " SET DateStyle = ISO"
+	}
 	if s.Definition.Moved() {
 		// A session keeps the plan that it made while the other table was small: a scan of it for each row. By key is always right.
 		settings = " SET enable_seqscan = off"

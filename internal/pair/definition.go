@@ -19,7 +19,7 @@ import (
 // Definition says which columns become which, and how their values convert.
 type Definition struct {
 	Table    ident.Table `json:"table"`
-	Key      []string    `json:"key"`                // the columns of the primary key
+	Key      []string    `json:"key"`                // the columns of the primary key, or of another that tells rows apart; NoKey: there is none
 	Old      []string    `json:"old"`                // today's columns
 	New      []string    `json:"new"`                // the columns that replace them
 	Types    []string    `json:"types,omitempty"`    // SQL type of each new column; absent: the type and collation of old
@@ -145,7 +145,7 @@ func (d Definition) Check() error {
 	if len(d.Old) == 0 || len(d.New) == 0 || len(d.Key) == 0 {
 		return fmt.Errorf("pair on %s: needs a key, an old and a new column", d.Table)
 	}
-	if err := d.checkMove(); err != nil {
+	if err := errors.Join(d.checkMove(), d.checkKeyless()); err != nil {
 		return err
 	}
 	here, there := map[string]string{}, map[string]string{}

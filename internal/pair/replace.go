@@ -54,6 +54,8 @@ func (d Definition) checkReplace() error {
 		return fmt.Errorf("%s: KeepName needs both in one schema", what)
 	case len(d.Key) == 0 || len(d.IntoKey) == 0:
 		return fmt.Errorf("%s: needs the key of either table", what)
+	case d.Keyless() || slices.Contains(d.IntoKey, NoKey):
+		return fmt.Errorf("%s: without a key nothing says which row is a copy of which: add one", what)
 	case len(d.New) != len(d.Forward) || len(d.Old) != len(d.Backward):
 		return fmt.Errorf("%s: each column needs an expression", what)
 	}

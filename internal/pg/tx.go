@@ -18,13 +18,16 @@ type Settings struct {
 	StatementTimeout time.Duration
 	AsyncCommit      bool   // synchronous_commit = off
 	Application      string // application_name, cut to 63 bytes by the server
-	ReadOnly         bool   // writes nothing; a standby refuses any other transaction
+	ReadOnly         bool   // a standby takes no other
 }
 
-// InTx runs fn in a transaction and commits it; any error of fn rolls it back. It is of READ COMMITTED, because the server's default may be another: a statement that follows a lock must see what was
-// committed while the lock was waited for, and a transaction's one snapshot is older than that.
+// readCommitted is asked for, because the server's default may be another: a statement that follows a lock must see what was committed while the
+// lock was waited for, and a transaction's one snapshot is older than that.
+const readCommitted = sql.LevelReadCommitted
+
+// InTx runs fn in a transaction of READ COMMITTED and commits it; any error of fn rolls it back.
 func InTx(ctx context.Context, db *sqlx.DB, s Settings, fn func(ctx context.Context, tx *sqlx.Tx) error) error {
-	tx, err := db.BeginTxx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted, ReadOnly: s.ReadOnly})
+	tx, err := db.BeginTxx(ctx, &sql.TxOptions{Isolation: readCommitted, ReadOnly: s.ReadOnly})
 	if err != nil {
 		return Cause(ctx, fmt.Errorf("begin: %w", err))
 	}

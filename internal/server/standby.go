@@ -23,11 +23,16 @@ func StartLocal(ctx context.Context, opts Options) (*Server, error) {
 
 // Standby starts a streaming standby of a server of local binaries, from a base backup of it. Close it first. It returns ErrNotLocal, the error of ctx, or why it did not start.
 func (s *Server) Standby(ctx context.Context) (*Server, error) {
+	// Replay waits for queries, however slow the machine: else it cancels them after 30 s.
+	return s.StandbyWith(ctx, map[string]string{"max_standby_streaming_delay": "-1"})
+}
+
+// StandbyWith is Standby with the settings.
+func (s *Server) StandbyWith(ctx context.Context, settings map[string]string) (*Server, error) {
 	if s.local == nil {
 		return nil, ErrNotLocal
 	}
-	// Replay waits for queries, however slow the machine: else it cancels them after 30 s.
-	l, err := newLocal(s.local.bin, map[string]string{"max_standby_streaming_delay": "-1"})
+	l, err := newLocal(s.local.bin, settings)
 	if err != nil {
 		return nil, fmt.Errorf("server: standby: %w", err)
 	}

@@ -18,7 +18,7 @@ import (
 // Pass is one row of tandem.backfill with its ranges added up: how far one kind of pass over a table is.
 type Pass struct {
 	Migration   string     `db:"migration"`
-	Kind        string     `db:"kind"` // copy, reverse, verify
+	Kind        string     `db:"kind"` // copy, reverse, verify; "copy where ..." of a part of the rows
 	Token       int64      `db:"token"`
 	UnderWay    bool       `db:"under_way"` // it has ranges, and not all rows are done
 	Round       int        `db:"round"`
@@ -34,17 +34,25 @@ type Pass struct {
 	WrittenAt   *time.Time `db:"written_at"` // when rows changed last
 	FinishedAt  *time.Time `db:"finished_at"`
 	Copied      *time.Time `db:"copied"` // WrittenAt of copy as verify began
+	Since       int64      `db:"since"`  // the oldest transaction under way as verify began; 0: not asked for
+
+	Order pq.StringArray `db:"key_order"` // as of Position
 }
 
 // passesSQL adds the ranges, whose rows are of the present round, to what the rounds before have done.
 const passesSQL = `
 	SELECT b.migration, b.kind, b.token, b.under_way, b.round, coalesce(nullif(r.owners, ''), b.owner) AS owner, b.rows + coalesce(r.rows, 0) AS rows, b.total,
 	       b.differences + coalesce(r.differences, 0) AS differences, coalesce(r.held, '') AS held, coalesce(r.share, 0) AS share, b.progress, b.started_at, greatest(b.updated_at, r.seen_at) AS updated_at,
-	       greatest(b.written_at, r.written_at) AS written_at, b.finished_at, (b.position ->> 'copied')::timestamptz AS copied
+	       greatest(b.written_at, r.written_at, part.written_at) AS written_at, b.finished_at, (b.position ->> 'copied')::timestamptz AS copied,
+	       ARRAY(SELECT jsonb_array_elements_text(b.position -> 'order')) AS key_order,
+	       coalesce((b.position ->> 'since')::bigint, 0) AS since
 	FROM tandem.backfill b LEFT JOIN LATERAL (
 		SELECT sum(rows) AS rows, sum(weight * share) / nullif(sum(weight), 0) AS share, sum(differences) AS differences, max(seen_at) AS seen_at, max(written_at) AS written_at,
 		       string_agg(DISTINCT nullif(owner, ''), ', ') AS owners, string_agg(DISTINCT nullif(held, ''), '; ') FILTER (WHERE owner <> '') AS held
 		FROM tandem.range WHERE migration = b.migration AND kind = b.kind) r ON true
+	LEFT JOIN LATERAL ( -- what passes over a part of the rows have written
+		SELECT greatest(max(p.written_at), (SELECT max(q.written_at) FROM tandem.range q WHERE q.migration = b.migration AND q.kind LIKE b.kind || ' %')) AS written_at
+		FROM tandem.backfill p WHERE p.migration = b.migration AND p.kind LIKE b.kind || ' %') part ON true
 	WHERE b.migration = $1`
 
 // Passes reads how far copy, reverse and verify are, by kind.
@@ -73,14 +81,14 @@ const beginSQL = `
 	INSERT INTO tandem.backfill AS b (migration, kind, under_way, round, rows, total, position) VALUES ($1, $2, true, $4, 0, $5, $6)
 	ON CONFLICT (migration, kind) DO UPDATE SET token = b.token + 1, under_way = true, round = $4, total = $5, position = $6, updated_at = clock_timestamp(), finished_at = NULL,
 		rows = CASE $4 WHEN 0 THEN 0 ELSE b.rows + coalesce((SELECT sum(r.rows) FROM tandem.range r WHERE r.migration = $1 AND r.kind = $2), 0) END,
-		differences = CASE $4 WHEN 0 THEN 0 ELSE b.differences END,
+		differences = CASE $4 WHEN 0 THEN 0 ELSE b.differences + coalesce((SELECT sum(r.differences) FROM tandem.range r WHERE r.migration = $1 AND r.kind = $2), 0) END,
 		started_at = CASE $4 WHEN 0 THEN clock_timestamp() ELSE b.started_at END,
 		written_at = greatest(b.written_at, (SELECT max(r.written_at) FROM tandem.range r WHERE r.migration = $1 AND r.kind = $2))
 	WHERE b.token = $3`
 
 // Begin begins a round of the pass, of these ranges, in place of what p says; total is the estimate of its rows. When somebody else was faster it does nothing: read the pass again.
 func (p Pass) Begin(ctx context.Context, tx *sqlx.Tx, round int, total int64, copied *time.Time, ranges []Range) error {
-	res, err := tx.ExecContext(ctx, beginSQL, p.Migration, p.Kind, p.Token, round, total, Position{Copied: copied})
+	res, err := tx.ExecContext(ctx, beginSQL, p.Migration, p.Kind, p.Token, round, total, Position{Copied: copied, Order: p.Order, Since: p.Since})
 	if err != nil {
 		return fmt.Errorf("begin %s of %s: %w", p.Kind, p.Migration, missing(err))
 	}
@@ -92,7 +100,7 @@ func (p Pass) Begin(ctx context.Context, tx *sqlx.Tx, round int, total int64, co
 	}
 	for i, r := range ranges {
 		_, err := tx.ExecContext(ctx, `INSERT INTO tandem.range (migration, kind, id, relation, low, high, blocks, weight) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-			p.Migration, p.Kind, i+1, r.Relation, pq.Array(r.Low), pq.Array(r.High), r.Blocks, r.Weight)
+			p.Migration, p.Kind, round*roundIDs+i+1, r.Relation, pq.Array(r.Low), pq.Array(r.High), r.Blocks, r.Weight)
 		if err != nil {
 			return fmt.Errorf("range %d of %s of %s: %w", i+1, p.Kind, p.Migration, err)
 		}
@@ -126,6 +134,15 @@ func SaveProgress(ctx context.Context, q sqlx.ExecerContext, migration, kind, pr
 	_, err := q.ExecContext(ctx, `UPDATE tandem.backfill SET progress = $3 WHERE migration = $1 AND kind = $2`, migration, kind, progress)
 	if err != nil {
 		return fmt.Errorf("progress of %s of %s: %w", kind, migration, pg.Cause(ctx, err))
+	}
+	return nil
+}
+
+// Written notes that rows may be written from now on by a pass of another kind.
+func (p Pass) Written(ctx context.Context, q sqlx.ExecerContext) error {
+	_, err := q.ExecContext(ctx, `UPDATE tandem.backfill SET written_at = clock_timestamp() WHERE migration = $1 AND kind = $2`, p.Migration, p.Kind)
+	if err != nil {
+		return fmt.Errorf("%s of %s: %w", p.Kind, p.Migration, pg.Cause(ctx, err))
 	}
 	return nil
 }

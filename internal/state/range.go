@@ -27,6 +27,8 @@ type Position struct {
 	Passed  float64  `json:"passed,omitempty"`  // rows up to Low, where they are counted as they are passed
 
 	Copied *time.Time `json:"copied,omitempty"` // of a pass of verify: when rows had been copied last as it began
+	Order  []string   `json:"order,omitempty"`  // of a pass: the key columns in the order that its ranges are in, + up or - down before each
+	Since  int64      `json:"since,omitempty"`  // of a pass of verify by blocks: transactions from this one on may have moved rows while it ran
 }
 
 // Value stores a position as JSON.
@@ -53,6 +55,12 @@ type Range struct {
 	Token       int64          `db:"token"`
 	Done        bool           `db:"done"`
 }
+
+// roundIDs is how far the ids of a round's ranges are from those of the next.
+const roundIDs = 1 << 20
+
+// Round is the round that the range is of: a worker may claim one of the next before it knows that there is one.
+func (r Range) Round() int { return (r.ID - 1) / roundIDs }
 
 // From is where work goes on: nil at the first key.
 func (r Range) From() []string {
@@ -123,6 +131,22 @@ func Shares(ctx context.Context, q sqlx.QueryerContext, migration, kind string) 
 type Updates struct {
 	Updated int64 `db:"updated"`
 	Hot     int64 `db:"hot"` // of them on their page, without new index entries
+}
+
+// Lies tells whether the range's relation is a partition of the table, which goes by its quoted name, and whether that is there.
+func (r Range) Lies(ctx context.Context, q sqlx.QueryerContext, table string) (partition, there bool, err error) {
+	const text = `SELECT to_regclass($2) IS NOT NULL, to_regclass($1) IS NOT NULL AND EXISTS (SELECT FROM pg_partition_ancestors(to_regclass($1)) WHERE relid = to_regclass($2))`
+	if err := q.QueryRowxContext(ctx, text, r.Relation, table).Scan(&there, &partition); err != nil {
+		return false, false, fmt.Errorf("partition %s of %s: %w", r.Relation, table, pg.Cause(ctx, err))
+	}
+	return partition, there, nil
+}
+
+// NameOf is what a table is called now, quoted; named itself where that is there, whichever table it is, and "" where neither is.
+func NameOf(ctx context.Context, q sqlx.QueryerContext, oid int64, named string) (is string, err error) {
+	err = sqlx.GetContext(ctx, q, &is, `SELECT CASE WHEN to_regclass($2) IS NOT NULL THEN $2
+		ELSE coalesce((SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1::bigint), '') END`, oid, named)
+	return is, pg.Cause(ctx, err)
 }
 
 const updatesSQL = `coalesce(pg_stat_get_xact_tuples_updated(to_regclass(relation)), 0) AS updated, coalesce(pg_stat_get_xact_tuples_hot_updated(to_regclass(relation)), 0) AS hot`

@@ -1,6 +1,8 @@
 -- Version 3: passes in ranges, which any number of workers share, and what an operator asks of them while they run.
 
 ALTER TABLE tandem.backfill
+	DROP CONSTRAINT backfill_kind_check,
+	ADD CONSTRAINT backfill_kind_check CHECK (kind ~ '^(copy|reverse)( |$)|^verify$'), -- what follows a blank is a part of the rows, or of the pairs
 	ADD COLUMN under_way boolean NOT NULL DEFAULT false,   -- it has ranges, and not all rows are done
 	ADD COLUMN round     int NOT NULL DEFAULT 0,           -- the first goes over all rows, those after it over what it left
 	ADD COLUMN progress  text NOT NULL DEFAULT '',         -- what a runner has said last, in words

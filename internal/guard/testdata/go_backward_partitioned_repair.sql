@@ -1,5 +1,5 @@
 CREATE OR REPLACE FUNCTION tandem."guard public.users.full_name insert"() RETURNS trigger LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $tandem$
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET DateStyle = ISO AS $tandem$
 DECLARE
   omitted_1 "public"."users"."user_name"%TYPE := NEW.user_name;
 BEGIN
@@ -21,7 +21,7 @@ BEGIN
 END $tandem$;
 
 CREATE OR REPLACE FUNCTION tandem."guard public.users.full_name update"() RETURNS trigger LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $tandem$
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET DateStyle = ISO AS $tandem$
 DECLARE
   old_changed boolean := NEW.user_name IS DISTINCT FROM OLD.user_name;
   new_changed boolean := NEW.full_name IS DISTINCT FROM OLD.full_name;

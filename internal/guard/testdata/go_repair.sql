@@ -1,5 +1,5 @@
 CREATE OR REPLACE FUNCTION tandem."guard public.users.full_name insert"() RETURNS trigger LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $tandem$
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET DateStyle = ISO AS $tandem$
 BEGIN
   IF NEW.full_name_stamp IS NOT NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'TD001', MESSAGE = 'users.full_name: the migration admits stamps of phase Expand to Switch only', HINT = 'Read the phase again and retry.';
@@ -13,7 +13,7 @@ BEGIN
 END $tandem$;
 
 CREATE OR REPLACE FUNCTION tandem."guard public.users.full_name update"() RETURNS trigger LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $tandem$
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET DateStyle = ISO AS $tandem$
 DECLARE
   old_changed boolean := NEW.user_name IS DISTINCT FROM OLD.user_name;
   new_changed boolean := NEW.full_name IS DISTINCT FROM OLD.full_name;
