@@ -66,7 +66,9 @@ func TestThrottleOfNothing(t *testing.T) {
 func TestStandsStillToTheEnd(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, usersSQL(1000), fullName)
-	full := throttle.Func("full", func(context.Context, *sqlx.DB) (throttle.Load, error) { return throttle.Load{Share: 1, Reason: "full"}, nil })
+	full := throttle.Func("full", func(context.Context, *sqlx.DB) (throttle.Load, error) {
+		return throttle.Load{Share: 1, Reason: "full"}, nil
+	})
 	held := ""
 	res, err := backfill.Run(b.ctx, b.db, b.pair, backfill.Options{Throttles: []throttle.Signal{full}, For: 500 * time.Millisecond, Progress: func(p backfill.Progress) { held = p.Held }})
 	require.NoError(t, err)

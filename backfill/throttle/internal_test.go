@@ -50,10 +50,10 @@ func TestWALSettles(t *testing.T) {
 	t.Parallel()
 	const full, soft, hard = 100 << 20, 10 << 20, 20 << 20
 	w := &WAL{Soft: soft, Hard: hard}
-	now, lsn, share := time.Unix(0, 0), 0.0, 0.0
+	now, lsn := time.Unix(0, 0), 0.0
 	var late float64
 	for second := range 120 {
-		share = w.at(now, lsn).Share
+		share := w.at(now, lsn).Share
 		if now = now.Add(time.Second); share < 1 {
 			lsn += full * (1 - share)
 		}

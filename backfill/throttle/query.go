@@ -9,8 +9,8 @@ import (
 )
 
 // rows reads rows in a transaction that the server ends by itself after Patience, also when the network has lost our cancel.
-func rows(ctx context.Context, db *sqlx.DB, dest any, text string, args ...any) error {
-	return inTx(ctx, db, func(ctx context.Context, tx *sqlx.Tx) error { return tx.SelectContext(ctx, dest, text, args...) })
+func rows(ctx context.Context, db *sqlx.DB, dest any, text string) error {
+	return inTx(ctx, db, func(ctx context.Context, tx *sqlx.Tx) error { return tx.SelectContext(ctx, dest, text) })
 }
 
 // row is rows of one.
