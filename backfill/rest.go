@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	pollTime = 200 * time.Millisecond // of a worker that stands still
-	beatTime = lease / 5              // between signs of life of one that rests
+	pollTime    = 200 * time.Millisecond // of a worker that stands still
+	beatTime    = lease / 5              // between signs of life of one that rests
+	longestRest = time.Hour              // after one statement: the slowest of rates would overflow
 )
 
 // heed takes what is asked of all workers, and starts more of them if more are asked for.
@@ -79,8 +80,9 @@ func (r *runner) held(rows int64, took time.Duration) (rest time.Duration, why s
 	}
 	if rate := r.rate(); rate > 0 {
 		share := rate / float64(max(r.progress.working(), 1))
-		if more := time.Duration(float64(rows)/share*float64(time.Second)) - took; more > rest {
-			rest, why = more, fmt.Sprintf("%.0f rows a second are asked for", rate)
+		due := min(float64(rows)/share*float64(time.Second), float64(longestRest))
+		if more := time.Duration(due) - took; more > rest {
+			rest, why = more, fmt.Sprintf("%g rows a second are asked for", rate)
 		}
 	}
 	return rest, why, false, nil

@@ -26,3 +26,21 @@ func TestRestAtALowRate(t *testing.T) {
 	require.NoError(t, err)
 	require.LessOrEqual(t, rest, time.Duration(0), "nothing was written")
 }
+
+// No rate is too slow to be kept.
+func TestRestAtAnyRate(t *testing.T) {
+	t.Parallel()
+	r := &runner{monitor: throttle.Watch(t.Context(), nil, nil), progress: &progress{}, o: Options{Workers: 1}}
+	for _, c := range []struct {
+		rate float64
+		took time.Duration
+		rest time.Duration
+	}{{0, 0, 0}, {1000, 0, 10 * time.Millisecond}, {1000, 4 * time.Millisecond, 6 * time.Millisecond}, {1, 0, 10 * time.Second}, {0.1, 0, 100 * time.Second}, {1e-12, 0, longestRest}} {
+		r.o.Rate = c.rate
+		rest, why, still, err := r.held(10, c.took)
+		require.NoError(t, err)
+		require.False(t, still)
+		require.Equal(t, c.rest, rest, "%+v", c)
+		require.Equal(t, c.rest > 0, why != "")
+	}
+}

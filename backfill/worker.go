@@ -22,6 +22,7 @@ type worker struct {
 	saved  state.Range   // what is committed of the range
 	before state.Updates // as the transaction under way began
 	said   string        // why it rests, as the range says
+	last   statement     // of this range or of the one before: a range of one statement does not spare the rest after it
 	do     func(ctx context.Context, s slice) (statement, error)
 }
 
@@ -139,13 +140,12 @@ func (w *worker) overRange(ctx context.Context, claimed state.Range) (err error)
 	if left, err := w.leave(ctx, nil); left || err != nil {
 		return at(w.saved, err)
 	}
-	var done statement
 	w.size.limit(w.most())
 	for !w.over() {
-		if err := w.rest(ctx, done.rows, done.took); err != nil {
+		if err := w.rest(ctx, w.last.rows, w.last.took); err != nil {
 			return at(w.saved, err)
 		}
-		if done, err = w.step(ctx); err != nil {
+		if w.last, err = w.step(ctx); err != nil {
 			if left, err := w.leave(ctx, err); left || err != nil {
 				return at(w.saved, err)
 			}

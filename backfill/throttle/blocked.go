@@ -11,7 +11,7 @@ import (
 // Application is how the application_name of a batch's transaction begins.
 const Application = "tandem backfill "
 
-// Blocked is how long sessions have been waiting for a lock of a batch's, which is in the way of the application then: statements should be shorter.
+// Blocked is how long sessions have been waiting for a lock of a batch's, of any backfill of this database, which is in the way of the application then: statements should be shorter.
 type Blocked struct {
 	Soft, Hard time.Duration // default to 100 ms and 1 s
 }
@@ -19,12 +19,16 @@ type Blocked struct {
 // Name implements Signal.
 func (Blocked) Name() string { return "blocked sessions" }
 
-// pg_locks shows every role all locks. waitstart is not set in the first moments.
+// pg_locks shows every role all locks, and pg_stat_activity all application_names. pg_blocking_pids stops the whole lock manager for a moment: it is asked once for each session that waits, and only if there
+// is a batch at all. waitstart is not set in the first moments.
 const blockedSQL = `
-	SELECT count(*) AS sessions, coalesce(max(extract(epoch FROM clock_timestamp() - l.waitstart)), 0)::float8 AS seconds, coalesce(min(l.pid), 0) AS pid
-	FROM pg_locks l WHERE NOT l.granted
-	  AND EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = ANY (pg_blocking_pids(l.pid)) AND starts_with(a.application_name, $1))
-	  AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = l.pid AND starts_with(a.application_name, $1))`
+	WITH batches AS MATERIALIZED (
+		SELECT array_agg(pid) AS pids FROM pg_stat_activity WHERE datname = current_database() AND starts_with(application_name, $1)
+	), waiters AS MATERIALIZED (
+		SELECT l.pid, b.pids, coalesce(extract(epoch FROM clock_timestamp() - min(l.waitstart)), 0)::float8 AS seconds
+		FROM batches b JOIN pg_locks l ON NOT l.granted AND l.pid <> ALL (b.pids) GROUP BY 1, 2
+	)
+	SELECT count(*) AS sessions, coalesce(max(seconds), 0) AS seconds, coalesce((array_agg(pid ORDER BY seconds DESC))[1], 0) AS pid FROM waiters WHERE pg_blocking_pids(pid) && pids`
 
 // Read implements Signal.
 func (b Blocked) Read(ctx context.Context, db *sqlx.DB) (Load, error) {
@@ -37,7 +41,7 @@ func (b Blocked) Read(ctx context.Context, db *sqlx.DB) (Load, error) {
 		Seconds  float64 `db:"seconds"`
 		PID      int     `db:"pid"`
 	}
-	if err := db.GetContext(ctx, &w, blockedSQL, Application); err != nil {
+	if err := row(ctx, db, &w, blockedSQL, Application); err != nil {
 		return Load{}, err
 	}
 	return Load{Ramp(w.Seconds*float64(time.Second), soft, hard),

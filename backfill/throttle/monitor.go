@@ -3,6 +3,7 @@ package throttle
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -22,25 +23,20 @@ const (
 	maxRest = 5 * time.Second // after one statement
 )
 
-// Monitor reads signals once a second, one after the other, with one connection of the pool.
+// Monitor reads signals once a second, one after the other, with one connection of the pool. Of those that did not answer last time it reads one in a round, after the others, so that none has to wait for more
+// than that one. One whose call has not returned at all is not called again before it has.
 type Monitor struct {
 	mu    sync.Mutex
-	loads []reading
+	loads []*reading
+	next  int // of those that did not answer
 	done  chan struct{}
-}
-
-type reading struct {
-	signal Signal
-	load   Load
-	good   time.Time // when it could be read last
-	err    error     // since then
 }
 
 // Watch reads signals until ctx ends. It has read each once, or failed to, when it returns.
 func Watch(ctx context.Context, db *sqlx.DB, signals []Signal) *Monitor {
 	m := &Monitor{done: make(chan struct{})}
 	for _, s := range signals {
-		m.loads = append(m.loads, reading{signal: s, good: time.Now()})
+		m.loads = append(m.loads, &reading{signal: s, good: time.Now()})
 	}
 	m.read(ctx, db)
 	go func() {
@@ -59,38 +55,30 @@ func Watch(ctx context.Context, db *sqlx.DB, signals []Signal) *Monitor {
 	return m
 }
 
-// Wait returns once the goroutine of Watch has ended.
+// Wait returns once the goroutine of Watch has ended. A call of a signal that heeds no context may outlive it.
 func (m *Monitor) Wait() { <-m.done }
 
 func (m *Monitor) read(ctx context.Context, db *sqlx.DB) {
-	for i := range m.loads {
-		load, err := one(ctx, db, m.loads[i].signal)
-		m.mu.Lock()
-		if m.loads[i].err = err; err == nil {
-			m.loads[i].load, m.loads[i].good = load, time.Now()
+	var silent []*reading
+	for _, r := range m.loads {
+		if r.silent {
+			silent = append(silent, r)
+			continue
 		}
-		m.mu.Unlock()
+		m.readOne(ctx, db, r)
+	}
+	if len(silent) > 0 {
+		m.next++
+		m.readOne(ctx, db, silent[m.next%len(silent)])
 	}
 }
 
-// one reads a signal. A function of the user's that does not heed its context is waited for no longer than Patience; it goes on alone.
-func one(ctx context.Context, db *sqlx.DB, s Signal) (Load, error) {
-	ctx, cancel := context.WithTimeout(ctx, Patience)
-	type answer struct {
-		load Load
-		err  error
-	}
-	out := make(chan answer, 1)
-	go func() {
-		defer cancel()
-		load, err := s.Read(ctx, db)
-		out <- answer{load, err}
-	}()
-	select {
-	case a := <-out:
-		return a.load, a.err
-	case <-ctx.Done():
-		return Load{}, fmt.Errorf("no answer within %s: %w", Patience, context.Cause(ctx))
+func (m *Monitor) readOne(ctx context.Context, db *sqlx.DB, r *reading) {
+	load, err := r.read(ctx, db)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r.err = err; err == nil {
+		r.load, r.good = load, time.Now()
 	}
 }
 
@@ -100,11 +88,7 @@ func (m *Monitor) Load() Load {
 	defer m.mu.Unlock()
 	var most Load
 	for _, r := range m.loads {
-		load := r.load
-		if r.err != nil && time.Since(r.good) >= Blind {
-			load = Load{1, fmt.Sprintf("%s cannot be read since %s: %v", r.signal.Name(), time.Since(r.good).Round(time.Second), r.err)}
-		}
-		if load.Share > most.Share {
+		if load := r.now(); load.Share > most.Share {
 			most = load
 		}
 	}
@@ -120,5 +104,69 @@ func (m *Monitor) Rest(took time.Duration) (rest time.Duration, reason string, s
 	if load.Share >= 1 {
 		return 0, load.Reason, true
 	}
-	return min(time.Duration(float64(took)*load.Share/(1-load.Share)), maxRest), load.Reason, false
+	return time.Duration(min(float64(took)*load.Share/(1-load.Share), float64(maxRest))), load.Reason, false
+}
+
+// reading is what a signal said last.
+type reading struct {
+	signal Signal
+	load   Load
+	good   time.Time // when it could be read last
+	err    error     // since then
+
+	silent  bool        // it did not answer last time; of the goroutine that reads, as is
+	pending chan answer // of a call that has not returned
+}
+
+type answer struct {
+	load Load
+	err  error
+}
+
+// read calls the signal, and waits no longer than Patience, also for a function that does not heed its context. A signal is never called while it still is: it may remember what it has read.
+func (r *reading) read(ctx context.Context, db *sqlx.DB) (Load, error) {
+	if r.pending != nil {
+		select {
+		case <-r.pending: // an answer of long ago
+		default:
+			return Load{}, fmt.Errorf("no answer within %s, and its call has not returned", Patience)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	out := make(chan answer, 1)
+	r.pending = out
+	go func() {
+		load, err := r.signal.Read(ctx, db)
+		out <- answer{load, err}
+	}()
+	select {
+	case a := <-out:
+		r.pending, r.silent = nil, ctx.Err() != nil
+		return a.load.checked(r.signal.Name(), a.err)
+	case <-ctx.Done():
+		r.silent = true
+		return Load{}, fmt.Errorf("no answer within %s: %w", Patience, context.Cause(ctx))
+	}
+}
+
+// checked turns a share that is no number into an error, and gives a load without a reason the signal's name.
+func (l Load) checked(name string, err error) (Load, error) {
+	switch {
+	case err != nil:
+		return Load{}, err
+	case math.IsNaN(l.Share):
+		return Load{}, fmt.Errorf("its share is not a number")
+	case l.Reason == "":
+		l.Reason = name
+	}
+	return l, nil
+}
+
+// now is the load at present. A signal that has been failing for too long stands for 1.
+func (r *reading) now() Load {
+	if r.err == nil || time.Since(r.good) < Blind {
+		return r.load
+	}
+	return Load{1, fmt.Sprintf("%s cannot be read since %s: %v", r.signal.Name(), r.good.UTC().Format("2006-01-02 15:04:05 UTC"), r.err)}
 }

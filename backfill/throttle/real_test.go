@@ -59,14 +59,14 @@ func TestLag(t *testing.T) {
 	replay.MustExec(`SELECT pg_wal_replay_pause()`)
 	db.MustExec(writeSQL)
 	load := becomes(t, lag, db, 1)
-	require.Regexp(t, `^standby .* is .* and [\d.e+]+ MiB behind: `, load.Reason)
+	require.Regexp(t, `^standby .* has replayed .* and [\d.e+]+ MiB less than the primary has written: `, load.Reason)
 	require.InDelta(t, 1, read(t, &throttle.Lag{Bytes: 1 << 20}, db).Share, 0, "by bytes, at once")
 	require.Zero(t, read(t, &throttle.Lag{}, db).Share)
 	replay.MustExec(`SELECT pg_wal_replay_resume()`)
 	require.Eventually(t, func() bool { return read(t, lag, db).Share == 0 }, waitTime, pollTime)
 
 	gone := read(t, &throttle.Lag{Must: []string{"web2"}}, db)
-	require.Equal(t, throttle.Load{Share: 1, Reason: "standby web2 is not connected"}, gone)
+	require.Equal(t, throttle.Load{Share: 1, Reason: "standby web2 is not connected: start it, or leave it out of Must"}, gone)
 
 	// who may not see how far it is, is told so
 	db.MustExec(`CREATE ROLE app LOGIN`)
@@ -180,7 +180,7 @@ func TestWAL(t *testing.T) {
 	db.MustExec(writeSQL)
 	load := read(t, wal, db)
 	require.InDelta(t, 1, load.Share, 0)
-	require.Regexp(t, `^the server writes [\d.]+ [MG]iB of WAL a second$`, load.Reason)
+	require.Regexp(t, `^the server writes [\d.]+ [MG]iB of WAL a second: `, load.Reason)
 	_, err := (&throttle.WAL{}).Read(t.Context(), db)
 	require.ErrorContains(t, err, "say both")
 }

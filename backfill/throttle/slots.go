@@ -7,7 +7,8 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// Slots is the log that replication slots keep on the primary's disk.
+// Slots is the log that replication slots keep on the primary's disk. Where max_slot_wal_keep_size bounds it, a slot counts too as it comes near to losing its place: from half of what it may keep,
+// and at nine tenths of it the backfill stands still.
 type Slots struct {
 	Soft, Hard int64 // bytes that one slot keeps; default to 1 and 4 GiB
 }
@@ -15,11 +16,19 @@ type Slots struct {
 // Name implements Signal.
 func (Slots) Name() string { return "replication slots" }
 
-// A lost slot keeps nothing. One that is unreserved is about to be lost.
+// A lost slot keeps nothing.
 const slotsSQL = `
-	SELECT slot_name AS name, CASE active WHEN true THEN 'active' ELSE 'nobody reads it' END AS state, wal_status = 'unreserved' AS losing,
+	SELECT slot_name AS name, CASE active WHEN true THEN 'active' ELSE 'nobody reads it' END AS state, wal_status, safe_wal_size::float8 AS safe,
 	       (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - restart_lsn)::float8 AS bytes
-	FROM pg_replication_slots WHERE restart_lsn IS NOT NULL AND wal_status <> 'lost' ORDER BY bytes DESC LIMIT 1`
+	FROM pg_replication_slots WHERE restart_lsn IS NOT NULL AND wal_status <> 'lost'`
+
+type slot struct {
+	Name   string   `db:"name"`
+	State  string   `db:"state"`
+	Status string   `db:"wal_status"`
+	Safe   *float64 `db:"safe"` // bytes that may be written before it is about to be lost; nil: any
+	Bytes  float64  `db:"bytes"`
+}
 
 // Read implements Signal.
 func (s Slots) Read(ctx context.Context, db *sqlx.DB) (Load, error) {
@@ -27,19 +36,30 @@ func (s Slots) Read(ctx context.Context, db *sqlx.DB) (Load, error) {
 	if err != nil {
 		return Load{}, err
 	}
-	var worst []struct {
-		Name   string  `db:"name"`
-		State  string  `db:"state"`
-		Losing bool    `db:"losing"`
-		Bytes  float64 `db:"bytes"`
-	}
-	if err := db.SelectContext(ctx, &worst, slotsSQL); err != nil || len(worst) == 0 {
+	var found []slot
+	if err := rows(ctx, db, &found, slotsSQL); err != nil {
 		return Load{}, err
 	}
-	w := worst[0]
-	share := Ramp(w.Bytes, soft, hard)
-	if w.Losing {
-		share = 1
+	var most Load
+	for _, f := range found {
+		if load := f.load(soft, hard); load.Share > most.Share {
+			most = load
+		}
 	}
-	return Load{share, fmt.Sprintf("replication slot %s (%s) keeps %s of WAL: let its reader catch up, or drop it", w.Name, w.State, bytes(w.Bytes))}, nil
+	return most, nil
+}
+
+func (s slot) load(soft, hard float64) Load {
+	kept, losing := Ramp(s.Bytes, soft, hard), 0.0
+	if s.Safe != nil {
+		may := s.Bytes + *s.Safe
+		losing = Ramp(s.Bytes, 0.5*may, 0.9*may)
+	}
+	if s.Status == "unreserved" { // the next checkpoint removes what it needs
+		losing = 1
+	}
+	if losing > kept {
+		return Load{losing, fmt.Sprintf("replication slot %s (%s) keeps %s of WAL and is about to lose its place: let its reader catch up, raise max_slot_wal_keep_size, or drop it", s.Name, s.State, bytes(s.Bytes))}
+	}
+	return Load{kept, fmt.Sprintf("replication slot %s (%s) keeps %s of WAL: let its reader catch up, or drop it", s.Name, s.State, bytes(s.Bytes))}
 }

@@ -8,23 +8,41 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// Snapshot is the age of the oldest snapshot. While it is held no dead row can be pruned or vacuumed, in any table: the backfill makes more of them.
+// Snapshot is the age of the oldest snapshot, or of the oldest open transaction that has written. While it is held no row that died since can be pruned or vacuumed, in any table: the backfill makes more
+// of them. A VACUUM holds nothing back, nor does the catalog_xmin of a logical slot, but for the catalog. To a role without pg_monitor the age of other roles' counts from the first reading on.
 type Snapshot struct {
 	Soft, Hard time.Duration // default to 5 and 30 min
 
-	since map[string]time.Time // of those whose beginning the server does not tell: when they were seen first
+	seen history // of transaction numbers
 }
 
 // Name implements Signal.
 func (*Snapshot) Name() string { return "old snapshot" }
 
-// Who may not see the beginning of others' transactions sees their xmin. A slot and a standby tell xmin only.
+// Every role sees backend_xid and backend_xmin of all, but xact_start only of its own. A slot and a standby tell xmin only. All xids are turned into their distance to the next one, for they wrap around.
+// backend_type is hidden too, but not who reads a slot: its walsender counts by the slot.
+// A transaction that has written holds back from its xid on, while it is idle too, and has no xmin then. pg_stat_progress_vacuum shows every role the pids.
 const snapshotSQL = `
-	SELECT format('pid %s (%s)', pid, application_name) AS who, 'xmin ' || backend_xmin || ' pid ' || pid AS id, extract(epoch FROM clock_timestamp() - xact_start)::float8 AS seconds
-	FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() AND backend_type <> 'walsender' AND (datname = current_database() OR datname IS NULL)
-	UNION ALL SELECT 'prepared transaction ' || gid, gid, extract(epoch FROM clock_timestamp() - prepared)::float8 FROM pg_prepared_xacts WHERE database = current_database()
-	UNION ALL SELECT 'replication slot ' || slot_name, 'slot ' || slot_name || xmin, NULL FROM pg_replication_slots WHERE xmin IS NOT NULL
-	UNION ALL SELECT 'standby ' || coalesce(application_name, ''), 'standby ' || pid || ' ' || backend_xmin, NULL FROM pg_stat_replication WHERE backend_xmin IS NOT NULL`
+	SELECT n.next, h.who, h.what, (n.next - h.age)::float8 AS xmin, h.seconds
+	FROM (SELECT (x::text::bigint + age(x::xid))::float8 AS next FROM pg_snapshot_xmax(pg_current_snapshot()) x) n LEFT JOIN (
+		SELECT format('pid %s (%s)', pid, application_name) AS who, CASE WHEN backend_xmin IS NULL THEN 'a transaction open' ELSE 'a snapshot' END AS what,
+		       greatest(age(backend_xmin), age(backend_xid)) AS age, extract(epoch FROM clock_timestamp() - xact_start)::float8 AS seconds
+		FROM pg_stat_activity a WHERE (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL) AND pid <> pg_backend_pid() AND backend_type IS DISTINCT FROM 'walsender'
+		  AND (datname = current_database() OR datname IS NULL) AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum v WHERE v.pid IN (a.pid, a.leader_pid))
+		  AND NOT EXISTS (SELECT FROM pg_replication_slots r WHERE r.active_pid = a.pid)
+		UNION ALL SELECT 'prepared transaction ' || gid, 'a transaction open', age(transaction), extract(epoch FROM clock_timestamp() - prepared)::float8
+		FROM pg_prepared_xacts WHERE database = current_database()
+		UNION ALL SELECT 'replication slot ' || slot_name, 'a snapshot', age(xmin), NULL FROM pg_replication_slots WHERE xmin IS NOT NULL
+		UNION ALL SELECT 'standby ' || coalesce(application_name, ''), 'a snapshot', age(backend_xmin), NULL FROM pg_stat_replication WHERE backend_xmin IS NOT NULL
+	) h ON true`
+
+type holder struct {
+	Next    float64  `db:"next"`
+	Who     *string  `db:"who"`
+	What    *string  `db:"what"`
+	Xmin    *float64 `db:"xmin"`
+	Seconds *float64 `db:"seconds"` // of its transaction
+}
 
 // Read implements Signal.
 func (s *Snapshot) Read(ctx context.Context, db *sqlx.DB) (Load, error) {
@@ -32,29 +50,34 @@ func (s *Snapshot) Read(ctx context.Context, db *sqlx.DB) (Load, error) {
 	if err != nil {
 		return Load{}, err
 	}
-	var found []struct {
-		Who     string   `db:"who"`
-		ID      string   `db:"id"`
-		Seconds *float64 `db:"seconds"`
-	}
-	if err := db.SelectContext(ctx, &found, snapshotSQL); err != nil {
+	var found []holder
+	if err := rows(ctx, db, &found, snapshotSQL); err != nil {
 		return Load{}, err
 	}
-	since := map[string]time.Time{}
+	now := time.Now()
+	s.seen.add(now, found[0].Next)
 	var most Load
-	for _, f := range found {
-		since[f.ID] = time.Now()
-		if first, ok := s.since[f.ID]; ok {
-			since[f.ID] = first
+	for _, h := range found {
+		if h.Who == nil {
+			continue // nobody holds one
 		}
-		seconds := time.Since(since[f.ID]).Seconds()
-		if f.Seconds != nil {
-			seconds = *f.Seconds
-		}
-		if share := Ramp(seconds*float64(time.Second), soft, hard); share > most.Share {
-			most = Load{share, fmt.Sprintf("%s has held a snapshot for %s, so that dead rows stay: end it, or wait for it", f.Who, round(seconds))}
+		held := s.held(h, now)
+		if share := Ramp(float64(held), soft, hard); share > most.Share {
+			most = Load{share, fmt.Sprintf("%s has held %s for %s, so that dead rows stay: end it, or wait for it", *h.Who, *h.What, round(held.Seconds()))}
 		}
 	}
-	s.since = since
 	return most, nil
+}
+
+// held is for how long: a transaction of READ COMMITTED may be older than its present snapshot, whose xmin tells.
+func (s *Snapshot) held(h holder, now time.Time) time.Duration {
+	at, before := s.seen.reached(*h.Xmin, now)
+	seen := now.Sub(at)
+	switch {
+	case h.Seconds == nil:
+		return seen
+	case before:
+		return time.Duration(*h.Seconds * float64(time.Second))
+	}
+	return min(seen, time.Duration(*h.Seconds*float64(time.Second)))
 }
