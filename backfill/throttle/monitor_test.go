@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,9 +29,26 @@ func pass(d time.Duration) {
 	synctest.Wait()
 }
 
+// shared guards what tests change while a monitor reads it.
+var shared sync.Mutex
+
+// set changes something that signals read.
+func set(change func()) {
+	shared.Lock()
+	defer shared.Unlock()
+	change()
+}
+
+// get reads what signals count.
+func get[T any](of *T) T {
+	shared.Lock()
+	defer shared.Unlock()
+	return *of
+}
+
 // fixed is a signal with a load that a test sets.
 func fixed(load *throttle.Load, err *error) throttle.Signal {
-	return throttle.Func("fixed", func(context.Context, *sqlx.DB) (throttle.Load, error) { return *load, *err })
+	return throttle.Func("fixed", func(context.Context, *sqlx.DB) (throttle.Load, error) { return get(load), get(err) })
 }
 
 // The largest load counts, and sets the rest after a statement so that the share of the time is what it says.
@@ -45,17 +63,17 @@ func TestMonitor(t *testing.T) {
 		require.Zero(t, rest)
 		require.Empty(t, why)
 		require.False(t, still)
-		a, b = throttle.Load{Share: 0.25, Reason: "a"}, throttle.Load{Share: 0.75, Reason: "b"}
+		set(func() { a, b = throttle.Load{Share: 0.25, Reason: "a"}, throttle.Load{Share: 0.75, Reason: "b"} })
 		pass(throttle.Every + 1)
 		rest, why, still = m.Rest(time.Second)
 		require.Equal(t, 3*time.Second, rest)
 		require.Equal(t, "b", why)
 		require.False(t, still)
-		b.Share = 0.99
+		set(func() { b.Share = 0.99 })
 		pass(throttle.Every)
 		rest, _, _ = m.Rest(time.Second)
 		require.Equal(t, 5*time.Second, rest)
-		a.Share = 1
+		set(func() { a.Share = 1 })
 		pass(throttle.Every)
 		_, why, still = m.Rest(time.Second)
 		require.Equal(t, "a", why)
@@ -76,26 +94,25 @@ func TestMonitorFailsClosed(t *testing.T) {
 		hang := false
 		m := throttle.Watch(ctx, nil, []throttle.Signal{
 			throttle.Func("mine", func(ctx context.Context, _ *sqlx.DB) (throttle.Load, error) {
-				if hang {
+				if get(&hang) {
 					<-ctx.Done()
 					<-time.After(17 * time.Second) // and heeds no context
 				}
-				return load, err
+				return get(&load), get(&err)
 			}), fixed(&other, &none)})
 		for name, fail := range map[string]func(){"out of order": func() { err = errors.New("out of order") }, "no answer within 2s": func() { hang = true }} {
 			pass(2 * throttle.Every)
-			fail()
+			set(fail)
 			pass(throttle.Blind - 2*throttle.Every)
 			require.Zero(t, m.Load().Share)
 			pass(5 * throttle.Every)
 			require.InDelta(t, 1, m.Load().Share, 0)
 			require.Contains(t, m.Load().Reason, "mine cannot be read since ")
 			require.Contains(t, m.Load().Reason, name)
-			err, hang = nil, false
-			other = throttle.Load{Share: 0.5}
+			set(func() { err, hang, other = nil, false, throttle.Load{Share: 0.5} })
 			pass(5 * throttle.Every)
 			require.InDelta(t, 0.5, m.Load().Share, 0)
-			other = throttle.Load{}
+			set(func() { other = throttle.Load{} })
 			pass(2 * throttle.Every)
 		}
 		cancel()
@@ -161,32 +178,32 @@ func TestMonitorIsNotHeldUp(t *testing.T) {
 		stuck, slow, good := 0, 0, 0
 		signals := []throttle.Signal{
 			throttle.Func("stuck", func(context.Context, *sqlx.DB) (throttle.Load, error) {
-				stuck++
+				set(func() { stuck++ })
 				time.Sleep(time.Minute)
 				return throttle.Load{}, nil
 			}),
 		}
 		for range 3 {
 			signals = append(signals, throttle.Func("slow", func(ctx context.Context, _ *sqlx.DB) (throttle.Load, error) {
-				slow++
+				set(func() { slow++ })
 				<-ctx.Done()
 				return throttle.Load{}, ctx.Err()
 			}))
 		}
 		signals = append(signals, throttle.Func("good", func(context.Context, *sqlx.DB) (throttle.Load, error) {
-			good++
+			set(func() { good++ })
 			return throttle.Load{}, nil
 		}))
 		m := throttle.Watch(ctx, nil, signals)
-		stuck0, good0, slow0 := stuck, good, slow
+		stuck0, good0, slow0 := get(&stuck), get(&good), get(&slow)
 		pass(30 * time.Second)
 		require.Equal(t, 1, stuck0)
-		require.Equal(t, 1, stuck)
-		require.GreaterOrEqual(t, good-good0, 14, "every 2 s at least")
-		require.Greater(t, slow-slow0, 8)
+		require.Equal(t, 1, get(&stuck))
+		require.GreaterOrEqual(t, get(&good)-good0, 14, "every 2 s at least")
+		require.Greater(t, get(&slow)-slow0, 8)
 		require.InDelta(t, 1, m.Load().Share, 0)
 		pass(2 * time.Minute)
-		require.Greater(t, stuck, 1, "once it has returned it is called again")
+		require.Greater(t, get(&stuck), 1, "once it has returned it is called again")
 		cancel()
 		m.Wait()
 		pass(2 * time.Minute)
@@ -202,7 +219,7 @@ func TestMonitorOfNonsense(t *testing.T) {
 		var none error
 		m := throttle.Watch(ctx, nil, []throttle.Signal{fixed(&load, &none)})
 		require.Equal(t, throttle.Load{Share: 0.5, Reason: "fixed"}, m.Load())
-		load.Share = math.NaN()
+		set(func() { load.Share = math.NaN() })
 		pass(throttle.Blind + throttle.Every)
 		require.Regexp(t, `^fixed cannot be read since 2000-01-01 00:00:0\d UTC: its share is not a number$`, m.Load().Reason)
 		require.InDelta(t, 1, m.Load().Share, 0)
