@@ -11,9 +11,9 @@ import (
 	"github.com/tandem-go/tandem/switchover"
 )
 
-// Bounds of waiting for something that happens within milliseconds.
+// Bounds of waiting for something that happens within milliseconds, on a machine that has nothing else to do.
 const (
-	waitTime = 20 * time.Second
+	waitTime = 2 * time.Minute
 	pollTime = 5 * time.Millisecond
 )
 

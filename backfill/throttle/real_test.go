@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	waitTime = 30 * time.Second
+	waitTime = 2 * time.Minute
 	pollTime = 20 * time.Millisecond
 )
 
