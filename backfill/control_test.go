@@ -109,26 +109,24 @@ func TestPausedBeforeItBegins(t *testing.T) {
 	require.EqualValues(t, 100, (<-done).Rows)
 }
 
-// Target, rate and workers change while it runs.
+// Workers come and go while it runs.
 func TestTune(t *testing.T) {
 	t.Parallel()
 	for name, p := range childPairs {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBed(t, usersSQL(60_000), p)
-			most, held := 0, false
-			tuned := false
-			res, err := backfill.Run(b.ctx, b.db, p, backfill.Options{Batch: 500, Workers: 1, Progress: func(p backfill.Progress) {
+			most, tuned := 0, false
+			res, err := backfill.Run(b.ctx, b.db, p, backfill.Options{Batch: 500, Workers: 1, Progress: func(backfill.Progress) {
 				if !tuned {
 					tuned = true
 					assert.NoError(t, backfill.Tune(b.ctx, b.db, fullName.Name(), backfill.Settings{Workers: 2}))
 				}
 				n := b.number(`SELECT count(*) FROM tandem.range WHERE owner <> ''`)
 				most = max(most, n)
-				if n == 2 { // and back, at a rate that makes them rest
-					assert.NoError(t, backfill.Tune(b.ctx, b.db, fullName.Name(), backfill.Settings{Workers: 1, Rate: 100_000, Target: time.Second}))
+				if n == 2 { // and back
+					assert.NoError(t, backfill.Tune(b.ctx, b.db, fullName.Name(), backfill.Settings{Workers: 1}))
 				}
-				held = held || p.Held != ""
 			}})
 			require.NoError(t, err)
 			require.EqualValues(t, 60_000, res.Rows)
@@ -144,6 +142,29 @@ func TestTune(t *testing.T) {
 	}
 	b := newBed(t, usersSQL(1), fullName)
 	require.ErrorIs(t, backfill.Pause(t.Context(), b.db, "users.unheard"), switchover.ErrUnknown)
+}
+
+// A shorter target makes smaller statements, and a rate makes them rest, from the statement after it is asked for.
+func TestTuneTargetAndRate(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, usersSQL(12_000), fullName)
+	var rows []int64
+	var slow time.Time
+	res, err := backfill.Run(b.ctx, b.db, b.pair, backfill.Options{Batch: 1000, Stripes: 1, Target: 10e9, Progress: func(p backfill.Progress) {
+		switch rows = append(rows, p.Rows); len(rows) {
+		case 3:
+			assert.NoError(t, backfill.Tune(b.ctx, b.db, b.pair.Name(), backfill.Settings{Target: time.Millisecond}))
+		case 8:
+			assert.NoError(t, backfill.Tune(b.ctx, b.db, b.pair.Name(), backfill.Settings{Rate: 4000}))
+			slow = time.Now()
+		}
+	}})
+	require.NoError(t, err)
+	require.EqualValues(t, 12_000, res.Rows)
+	require.EqualValues(t, 1000, rows[1]-rows[0])
+	require.Less(t, rows[6]-rows[5], int64(500), "1,000 rows take longer than a millisecond")
+	left := 12_000 - rows[7]
+	require.Greater(t, time.Since(slow), time.Duration(left-2000)*time.Second/4000, "of what was left, without the statement under way and the rest after the last")
 }
 
 // A rate is kept by all workers together, and a worker that rests keeps its range.

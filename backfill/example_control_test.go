@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jmoiron/sqlx"
+
 	"github.com/tandem-go/tandem/backfill"
 )
 
@@ -74,15 +76,21 @@ func ExampleBar() {
 	// Output: true <nil>
 }
 
-func ExampleDifferences() {
-	ctx := context.Background()
-	db, drop := migrating(ctx, fullName)
-	defer drop()
+// differing is a table of three rows, one of which was changed behind the guard's back and found by Verify.
+func differing(ctx context.Context) (db *sqlx.DB, drop func()) {
+	db, drop = migrating(ctx, fullName)
 	_, err := backfill.Run(ctx, db, fullName, backfill.Options{})
 	must(err)
 	db.MustExec(`ALTER TABLE users DISABLE TRIGGER USER; UPDATE users SET user_name = 'nobody' WHERE id = 2; ALTER TABLE users ENABLE TRIGGER USER`)
 	_, err = backfill.Verify(ctx, db, fullName, backfill.VerifyOptions{})
 	must(err)
+	return db, drop
+}
+
+func ExampleDifferences() {
+	ctx := context.Background()
+	db, drop := differing(ctx)
+	defer drop()
 	list, _, err := backfill.Differences(ctx, db, fullName, backfill.DifferencesOptions{Values: true})
 	for _, d := range list {
 		fmt.Println(d.Key, *d.Old[0], *d.New[0])
@@ -95,13 +103,8 @@ func ExampleDifferences() {
 
 func ExampleRepair() {
 	ctx := context.Background()
-	db, drop := migrating(ctx, fullName)
+	db, drop := differing(ctx)
 	defer drop()
-	_, err := backfill.Run(ctx, db, fullName, backfill.Options{})
-	must(err)
-	db.MustExec(`ALTER TABLE users DISABLE TRIGGER USER; UPDATE users SET user_name = 'nobody' WHERE id = 2; ALTER TABLE users ENABLE TRIGGER USER`)
-	_, err = backfill.Verify(ctx, db, fullName, backfill.VerifyOptions{})
-	must(err)
 	fmt.Println(backfill.Repair(ctx, db, fullName))
 	report, err := backfill.Verify(ctx, db, fullName, backfill.VerifyOptions{})
 	fmt.Println(report.Differences, err)

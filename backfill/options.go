@@ -24,7 +24,7 @@ var (
 // Options of Run. The zero value is complete.
 type Options struct {
 	Reverse   bool              // copy new back to old, after switchover.Revert from Contract; defaults to old to new
-	Workers   int               // that copy at a time in this process, 1 to 32, each with one connection of the pool, with a conversion in Go two; defaults to 1
+	Workers   int               // that copy at a time in this process, 1 to 32, each with one connection of the pool; defaults to 1
 	Target    time.Duration     // what a statement shall take, 1 ms to 10 s; defaults to 50 ms
 	Rate      float64           // rows a second at most, of all workers in all processes together; defaults to what they can
 	Batch     int               // rows a statement at most, 10 to 50,000; defaults to 50,000

@@ -5,25 +5,26 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
-	"time"
 
 	"github.com/jmoiron/sqlx"
 
-	"github.com/tandem-go/tandem/internal/pg"
+	"github.com/tandem-go/tandem/backfill/throttle"
 	"github.com/tandem-go/tandem/internal/state"
 )
 
 // order decides in how many stripes the next window of blocks is done, and how long it is, from what is measured.
 type order struct {
-	forced  int    // Options.Stripes; 0: by measurement
-	hinders string // an index that makes heap-only updates impossible
-	oldest  snapshot
+	forced  int     // Options.Stripes; 0: by measurement
+	hinders string  // an index that makes heap-only updates impossible
 	others  float64 // seconds that a snapshot of another worker may last
 	density float64 // rows to do on a page
 	speed   float64 // blocks a second that a stripe goes over
 	tried   bool    // whether pages have room of their own
 	plain   int     // windows to do without stripes before they are tried again
 	why     string  // there are no stripes
+
+	snapshots throttle.Snapshot
+	oldest    throttle.Held
 
 	// of the window under way:
 	blocks       int64 // its length; 0: it was begun by another worker
@@ -52,29 +53,10 @@ const (
 	maxWindow      = 1 << 16 // blocks: more than that between two stripes no cache holds
 )
 
-// snapshot is the oldest one that keeps dead rows from being pruned.
-type snapshot struct {
-	Seconds float64 `db:"seconds"`
-	Who     string  `db:"who"`
-}
-
-const snapshotSQL = `
-	SELECT seconds, who FROM (
-		SELECT extract(epoch FROM clock_timestamp() - xact_start)::float8 AS seconds, format('pid %s (%s)', pid, application_name) AS who
-		FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() AND datname = current_database()
-		UNION ALL SELECT extract(epoch FROM clock_timestamp() - prepared)::float8, 'prepared transaction ' || gid FROM pg_prepared_xacts WHERE database = current_database()
-		UNION ALL SELECT 'infinity', 'replication slot ' || slot_name FROM pg_replication_slots WHERE xmin IS NOT NULL AND age(xmin) > 10000
-		UNION ALL SELECT 'infinity', 'standby ' || coalesce(application_name, '') FROM pg_stat_replication WHERE backend_xmin IS NOT NULL AND age(backend_xmin) > 10000
-	) x WHERE seconds IS NOT NULL ORDER BY seconds DESC LIMIT 1`
-
-// look finds the oldest snapshot. What a role may not see does not count.
-func (o *order) look(ctx context.Context, q sqlx.QueryerContext) error {
-	var found []snapshot
-	if err := sqlx.SelectContext(ctx, q, &found, snapshotSQL); err != nil {
-		return fmt.Errorf("oldest snapshot: %w", pg.Cause(ctx, err))
-	}
-	if o.oldest = (snapshot{}); len(found) > 0 {
-		o.oldest = found[0]
+// look finds the oldest snapshot.
+func (o *order) look(ctx context.Context, db *sqlx.DB) (err error) {
+	if o.oldest, err = o.snapshots.Oldest(ctx, db); err != nil {
+		return fmt.Errorf("oldest snapshot: %w", err)
 	}
 	return nil
 }
@@ -99,7 +81,7 @@ func (o *order) length(rows, stripes int) int64 {
 
 // next are the stripes of the next window and its length in blocks.
 func (o *order) next(rows int) (stripes int, length int64) {
-	need := int64(math.Min(o.speed*max(o.oldest.Seconds, o.others)*snapshotMargin, math.MaxInt32))
+	need := int64(math.Min(o.speed*max(o.oldest.For.Seconds(), o.others)*snapshotMargin, math.MaxInt32))
 	switch {
 	case o.forced == 1:
 	case o.forced != 0:
@@ -114,7 +96,7 @@ func (o *order) next(rows int) (stripes int, length int64) {
 	case o.plain > 0:
 		o.plain--
 	case need > maxWindow:
-		o.why = fmt.Sprintf("a snapshot of %s, of %s, keeps dead rows from being pruned", o.oldest.Who, age(o.oldest.Seconds))
+		o.why = o.oldest.String() + ", which keeps dead rows from being pruned"
 	default:
 		o.why = ""
 		stripes = min(usualStripes, 1<<bits.Len(uint(math.Ceil(o.density)-1)))
@@ -152,14 +134,7 @@ func (o *order) judge(stripes int, hot float64) {
 	case stripes > 1 && hot < hopeless:
 		o.plain, o.why = plainWindows, fmt.Sprintf("only %.0f %% of updates were heap-only", 100*hot)
 		if o.oldest.Who != "" {
-			o.why += fmt.Sprintf("; the oldest snapshot is of %s, of %s", o.oldest.Who, age(o.oldest.Seconds))
+			o.why += "; " + o.oldest.String()
 		}
 	}
-}
-
-func age(seconds float64) string {
-	if math.IsInf(seconds, 0) {
-		return "unknown age"
-	}
-	return time.Duration(seconds * float64(time.Second)).Round(time.Millisecond).String()
 }

@@ -32,7 +32,7 @@ type VerifyOptions struct {
 type Report struct {
 	Rows        int64
 	Differences int64      // of more than 1,000 those of rows that an UPDATE moved meanwhile may be missing
-	Keys        [][]string // of the first differences, at most keptDifferences; all that many are in tandem.mismatch
+	Keys        [][]string // of the first differences, at most 1,000; all that many are in tandem.mismatch
 }
 
 const keptDifferences = 1000
@@ -44,7 +44,7 @@ const keptDifferences = 1000
 //
 // Any number of processes may call it at once: they share the work. One that was stopped or killed less than an hour ago is gone on with, if nothing was copied since.
 //
-// It takes no lock but ACCESS SHARE. Errors: ErrPhase before Migrate and in Complete, ErrTaken, ErrStandby, ErrLag, ErrCancelled, expand.ErrRedeclare.
+// It takes no lock but ACCESS SHARE. Errors: ErrPhase before Migrate and in Complete, ErrTaken, ErrStandby, ErrLag, ErrCancelled, switchover.ErrRedeclare.
 func Verify(ctx context.Context, db *sqlx.DB, p expand.Any, o VerifyOptions) (Report, error) {
 	report, err := verify(ctx, db, p, o)
 	if err != nil {
@@ -101,13 +101,13 @@ func (v *verifier) pass(ctx context.Context) (report Report, err error) {
 		if err != nil {
 			return report, err
 		}
-		copied, p := passes["copy"].WrittenAt, passes[v.kind]
+		copied, p := passes["copy"], passes[v.kind]
 		p.Migration, p.Kind = v.task.d.Name(), v.kind
 		switch {
 		case begun != 0 && p.Token != begun && p.FinishedAt != nil: // another process has compared the last of it
 			return v.report(ctx, p)
-		case begun == 0 && (!p.UnderWay || !sameTime(p.Copied, copied) || time.Since(p.UpdatedAt) > staleVerify):
-			if err := v.begin(ctx, p, copied); err != nil {
+		case begun == 0 && (!p.UnderWay || !p.Verifies(copied) || time.Since(p.UpdatedAt) > staleVerify):
+			if err := v.begin(ctx, p, copied.WrittenAt); err != nil {
 				return report, err
 			}
 			begun = -1
@@ -145,10 +145,6 @@ func (v *verifier) overRanges(ctx context.Context, p state.Pass) error {
 	return v.work(ctx, p, 1, func(w *worker) func(context.Context, slice) (statement, error) {
 		return func(ctx context.Context, s slice) (statement, error) { return v.compare(ctx, w, s) }
 	})
-}
-
-func sameTime(a, b *time.Time) bool {
-	return a == nil && b == nil || a != nil && b != nil && a.Equal(*b)
 }
 
 func (v *verifier) begin(ctx context.Context, p state.Pass, copied *time.Time) error {

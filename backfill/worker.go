@@ -58,7 +58,7 @@ func (r *runner) work(ctx context.Context, p state.Pass, stripes int, doer func(
 
 // ranges claims one range after the other. When all that are left are others', it waits for them to be done or given up.
 func (w *worker) ranges(ctx context.Context) error {
-	for others := newOthers(); !w.over(); {
+	for others := new(others); !w.over(); {
 		var claimed *state.Range
 		var signs []state.Sign
 		err := w.retry(ctx, func(ctx context.Context) (err error) {
@@ -106,8 +106,6 @@ type others struct {
 	last  map[int64]time.Time // the sign of life of each token
 	since map[int64]time.Time // when we heard it
 }
-
-func newOthers() *others { return &others{} }
 
 func (o *others) hear(signs []state.Sign) {
 	last, since := map[int64]time.Time{}, map[int64]time.Time{}

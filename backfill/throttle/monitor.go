@@ -19,9 +19,7 @@ const Patience = 2 * time.Second
 // Blind is how long one may fail before that counts as a load of 1.
 const Blind = 15 * time.Second
 
-const (
-	maxRest = 5 * time.Second // after one statement
-)
+const maxRest = 5 * time.Second // after one statement
 
 // Monitor reads signals once a second, one after the other, with one connection of the pool. Of those that did not answer last time it reads one in a round, after the others, so that none has to wait for more
 // than that one. One whose call has not returned at all is not called again before it has.

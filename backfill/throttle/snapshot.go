@@ -50,23 +50,44 @@ func (s *Snapshot) Read(ctx context.Context, db *sqlx.DB) (Load, error) {
 	if err != nil {
 		return Load{}, err
 	}
+	oldest, err := s.Oldest(ctx, db)
+	if err != nil || oldest.Who == "" {
+		return Load{}, err
+	}
+	share := Ramp(float64(oldest.For), soft, hard)
+	if share == 0 {
+		return Load{}, nil // of many young ones the oldest is nobody in particular
+	}
+	return Load{share, oldest.String() + ", so that dead rows stay: end it, or wait for it"}, nil
+}
+
+// Held is a snapshot, or an open transaction that has written: no row that died since it began can be pruned.
+type Held struct {
+	Who, What string // empty: nobody holds one
+	For       time.Duration
+}
+
+func (h Held) String() string {
+	return fmt.Sprintf("%s has held %s for %s", h.Who, h.What, round(h.For.Seconds()))
+}
+
+// Oldest finds what has been held for longest.
+func (s *Snapshot) Oldest(ctx context.Context, db *sqlx.DB) (oldest Held, err error) {
 	var found []holder
 	if err := rows(ctx, db, &found, snapshotSQL); err != nil {
-		return Load{}, err
+		return oldest, err
 	}
 	now := time.Now()
 	s.seen.add(now, found[0].Next)
-	var most Load
 	for _, h := range found {
 		if h.Who == nil {
 			continue // nobody holds one
 		}
-		held := s.held(h, now)
-		if share := Ramp(float64(held), soft, hard); share > most.Share {
-			most = Load{share, fmt.Sprintf("%s has held %s for %s, so that dead rows stay: end it, or wait for it", *h.Who, *h.What, round(held.Seconds()))}
+		if held := s.held(h, now); oldest.Who == "" || held > oldest.For {
+			oldest = Held{*h.Who, *h.What, held}
 		}
 	}
-	return most, nil
+	return oldest, nil
 }
 
 // held is for how long: a transaction of READ COMMITTED may be older than its present snapshot, whose xmin tells.

@@ -39,6 +39,12 @@ type Pass struct {
 	Order pq.StringArray `db:"key_order"` // as of Position
 }
 
+// Verifies tells whether a pass of verify began after all that this copy has written: not which is earlier, for the clock may have been set.
+func (p Pass) Verifies(copied Pass) bool {
+	a, b := p.Copied, copied.WrittenAt
+	return a == nil && b == nil || a != nil && b != nil && a.Equal(*b)
+}
+
 // passesSQL adds the ranges, whose rows are of the present round, to what the rounds before have done.
 const passesSQL = `
 	SELECT b.migration, b.kind, b.token, b.under_way, b.round, coalesce(nullif(r.owners, ''), b.owner) AS owner, b.rows + coalesce(r.rows, 0) AS rows, b.total,
