@@ -14,6 +14,7 @@ import (
 	"github.com/tandem-go/tandem/backfill"
 	"github.com/tandem-go/tandem/expand"
 	"github.com/tandem-go/tandem/internal/pgtest"
+	"github.com/tandem-go/tandem/internal/server"
 	"github.com/tandem-go/tandem/switchover"
 )
 
@@ -59,7 +60,21 @@ type bed struct {
 
 func newBed(t *testing.T, create string, p expand.Any) *bed {
 	t.Helper()
-	b := &bed{T: t, ctx: t.Context(), dsn: pgtest.DSN(t), pair: p}
+	return newBedOn(t, pgtest.Server(t), create, p)
+}
+
+// alone is a server for one test. What another one writes, in whatever database, keeps pages from being pruned while it is not committed.
+func alone(t *testing.T) *server.Server {
+	t.Helper()
+	srv, err := server.Start(t.Context(), server.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, srv.Close()) })
+	return srv
+}
+
+func newBedOn(t *testing.T, srv *server.Server, create string, p expand.Any) *bed {
+	t.Helper()
+	b := &bed{T: t, ctx: t.Context(), dsn: pgtest.CopyOn(t, srv, "template0"), pair: p}
 	b.db = pgtest.Open(t, b.dsn)
 	b.exec(create)
 	b.migrate(p)

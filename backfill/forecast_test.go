@@ -11,7 +11,7 @@ import (
 // A forecast is near what the run then costs, and has changed no row.
 func TestForecast(t *testing.T) {
 	t.Parallel()
-	b := newBed(t, `CREATE TABLE users (id bigint PRIMARY KEY, user_name text, filler text) WITH (autovacuum_enabled = off);
+	b := newBedOn(t, alone(t), `CREATE TABLE users (id bigint PRIMARY KEY, user_name text, filler text) WITH (autovacuum_enabled = off);
 		INSERT INTO users SELECT i, 'name ' || i, repeat('x', 60) FROM generate_series(1, 150000) i; CREATE INDEX ON users (user_name)`, fullName)
 	const rows = `SELECT md5(string_agg(ctid::text || xmin::text || coalesce(full_name_stamp::text, ''), ',' ORDER BY id)) FROM users`
 	before, heap := b.texts(rows), b.number(`SELECT pg_relation_size('users')`)

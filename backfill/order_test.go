@@ -41,10 +41,10 @@ func (b *bed) hot() (share float64) {
 // Full pages are done in stripes, and most updates stay on their page.
 func TestStripesOfFullPages(t *testing.T) {
 	t.Parallel()
+	srv := alone(t)
 	for name, p := range childPairs {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := newBed(t, usersSQL(50_000), p)
+			b := newBedOn(t, srv, usersSQL(50_000), p)
 			require.Contains(t, b.plains(), "")
 			require.Greater(t, b.hot(), 0.1, "without stripes it is 0")
 			require.Zero(t, b.number(unstamped))
@@ -65,7 +65,7 @@ func TestPlainWherePagesHaveRoom(t *testing.T) {
 // While somebody holds an old snapshot no page can be pruned: the backfill says who, goes on without stripes, and tries them again.
 func TestPlainBesideAnOldSnapshot(t *testing.T) {
 	t.Parallel()
-	b := newBed(t, usersSQL(100_000), fullName)
+	b := newBedOn(t, alone(t), usersSQL(100_000), fullName)
 	reader := pgtest.Open(t, b.dsn+" application_name=reader")
 	tx, err := reader.BeginTxx(b.ctx, nil)
 	require.NoError(t, err)

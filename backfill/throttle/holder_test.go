@@ -22,17 +22,33 @@ func count(t *testing.T, db *sqlx.DB, query string, args ...any) int {
 // A transaction that has written and idles has no xmin, and holds dead rows all the same.
 func TestSnapshotOfIdleTransaction(t *testing.T) {
 	t.Parallel()
-	dsn := pgtest.DSN(t)
-	db := pgtest.Open(t, dsn)
+	_, db := own(t, nil)
 	db.MustExec(`CREATE TABLE users (id int)`)
 	snapshot := &throttle.Snapshot{Soft: time.Millisecond, Hard: 20 * time.Millisecond}
-	app := pgtest.Open(t, dsn+" application_name=forgetful")
-	tx, err := app.Beginx()
+	tx, err := db.Beginx()
 	require.NoError(t, err)
-	tx.MustExec(`INSERT INTO users VALUES (1)`)
+	tx.MustExec(`SET application_name = forgetful; INSERT INTO users VALUES (1)`)
 	require.Equal(t, 1, count(t, db, `SELECT count(*) FROM pg_stat_activity WHERE application_name = 'forgetful' AND backend_xmin IS NULL AND backend_xid IS NOT NULL AND datname = current_database()`))
 	require.Contains(t, becomes(t, snapshot, db, 1).Reason, "(forgetful) has held a transaction open for ")
 	require.NoError(t, tx.Rollback())
+}
+
+// A transaction that has written is in the way of pruning in every database; one that only reads, in its own.
+func TestSnapshotOfAnotherDatabase(t *testing.T) {
+	t.Parallel()
+	srv, db := own(t, nil)
+	snapshot := &throttle.Snapshot{Soft: time.Hour, Hard: time.Hour}
+	oldest := func(begin string) string {
+		tx, err := pgtest.Open(t, srv.DSN("", "application_name=neighbour")).Beginx()
+		require.NoError(t, err)
+		tx.MustExec(begin)
+		defer func() { require.NoError(t, tx.Rollback()) }()
+		held, err := snapshot.Oldest(t.Context(), db)
+		require.NoError(t, err)
+		return held.String()
+	}
+	require.Contains(t, oldest(`CREATE TABLE users (id int)`), "(neighbour, in database postgres) has held a transaction open for ")
+	require.NotContains(t, oldest(`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT FROM pg_class`), "neighbour")
 }
 
 // A VACUUM has an xmin for as long as it takes, and holds no dead row.

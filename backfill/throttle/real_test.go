@@ -126,14 +126,13 @@ func TestBlocked(t *testing.T) {
 
 func TestSnapshot(t *testing.T) {
 	t.Parallel()
-	dsn := pgtest.DSN(t)
-	db := pgtest.Open(t, dsn)
+	_, db := own(t, nil)
 	db.MustExec(`CREATE TABLE users (id int)`)
 	snapshot := &throttle.Snapshot{Soft: time.Millisecond, Hard: 20 * time.Millisecond}
 	require.Zero(t, read(t, &throttle.Snapshot{Soft: time.Hour, Hard: time.Hour}, db).Share)
-	tx, err := pgtest.Open(t, dsn+" application_name=report").Beginx()
+	tx, err := db.Beginx()
 	require.NoError(t, err)
-	tx.MustExec(`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT FROM users`)
+	tx.MustExec(`SET application_name = report; SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT FROM users`)
 	require.Contains(t, becomes(t, snapshot, db, 1).Reason, "(report) has held a snapshot for ")
 	require.NoError(t, tx.Rollback())
 

@@ -21,17 +21,18 @@ func (*Snapshot) Name() string { return "old snapshot" }
 
 // Every role sees backend_xid and backend_xmin of all, but xact_start only of its own. A slot and a standby tell xmin only. All xids are turned into their distance to the next one, for they wrap around.
 // backend_type is hidden too, but not who reads a slot: its walsender counts by the slot.
-// A transaction that has written holds back from its xid on, while it is idle too, and has no xmin then. pg_stat_progress_vacuum shows every role the pids.
+// A transaction that has written holds back from its xid on, while it is idle too, and has no xmin then. In whatever database it is: a session does not prune what its own snapshot takes for running (GetSnapshotData, definitely_needed). A
+// snapshot that only reads holds the rows of its own database. pg_stat_progress_vacuum shows every role the pids.
 const snapshotSQL = `
 	SELECT n.next, h.who, h.what, (n.next - h.age)::float8 AS xmin, h.seconds
 	FROM (SELECT (x::text::bigint + age(x::xid))::float8 AS next FROM pg_snapshot_xmax(pg_current_snapshot()) x) n LEFT JOIN (
-		SELECT format('pid %s (%s)', pid, application_name) AS who, CASE WHEN backend_xmin IS NULL THEN 'a transaction open' ELSE 'a snapshot' END AS what,
-		       greatest(age(backend_xmin), age(backend_xid)) AS age, extract(epoch FROM clock_timestamp() - xact_start)::float8 AS seconds
-		FROM pg_stat_activity a WHERE (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL) AND pid <> pg_backend_pid() AND backend_type IS DISTINCT FROM 'walsender'
-		  AND (datname = current_database() OR datname IS NULL) AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum v WHERE v.pid IN (a.pid, a.leader_pid))
-		  AND NOT EXISTS (SELECT FROM pg_replication_slots r WHERE r.active_pid = a.pid)
-		UNION ALL SELECT 'prepared transaction ' || gid, 'a transaction open', age(transaction), extract(epoch FROM clock_timestamp() - prepared)::float8
-		FROM pg_prepared_xacts WHERE database = current_database()
+		SELECT format(CASE WHEN near THEN 'pid %s (%s)' ELSE 'pid %s (%s, in database %s)' END, pid, application_name, datname) AS who,
+		       CASE WHEN near AND backend_xmin IS NOT NULL THEN 'a snapshot' ELSE 'a transaction open' END AS what,
+		       greatest(CASE WHEN near THEN age(backend_xmin) END, age(backend_xid)) AS age, extract(epoch FROM clock_timestamp() - xact_start)::float8 AS seconds
+		FROM pg_stat_activity a, LATERAL (SELECT datname IS NULL OR datname = current_database() AS near) n
+		WHERE (near AND backend_xmin IS NOT NULL OR backend_xid IS NOT NULL) AND pid <> pg_backend_pid() AND backend_type IS DISTINCT FROM 'walsender'
+		  AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum v WHERE v.pid IN (a.pid, a.leader_pid)) AND NOT EXISTS (SELECT FROM pg_replication_slots r WHERE r.active_pid = a.pid)
+		UNION ALL SELECT 'prepared transaction ' || gid, 'a transaction open', age(transaction), extract(epoch FROM clock_timestamp() - prepared)::float8 FROM pg_prepared_xacts
 		UNION ALL SELECT 'replication slot ' || slot_name, 'a snapshot', age(xmin), NULL FROM pg_replication_slots WHERE xmin IS NOT NULL
 		UNION ALL SELECT 'standby ' || coalesce(application_name, ''), 'a snapshot', age(backend_xmin), NULL FROM pg_stat_replication WHERE backend_xmin IS NOT NULL
 	) h ON true`
