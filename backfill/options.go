@@ -34,7 +34,7 @@ type Options struct {
 	BadRows   int               // rows that one call sets aside before it stops with ErrBadRows; defaults to 10,000
 	BadShare  float64           // of the rows gone over, what one call may set aside before it stops with ErrBadRows; looked at from 1,000 rows on; defaults to 1: any
 	Throttles []throttle.Signal // what it gives way to, read once a second with one connection more; defaults to none, throttle.Default has some
-	For       time.Duration     // how long this call works; then it returns with Result.Done false; defaults to until all is done
+	For       time.Duration     // how long this call works, from its first range on, one statement at least where nothing holds it; then it returns with Result.Done false; defaults to until all is done
 	Progress  func(Progress)    // called after each statement and while workers rest, one call at a time, while workers wait; defaults to none
 	Log       *slog.Logger      // a line each 10 s, and what holds workers; defaults to none
 }
