@@ -14,6 +14,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
 	"github.com/riverqueue/river/rivermigrate"
 	"github.com/riverqueue/river/rivertype"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-go/tandem/backfill"
@@ -25,8 +26,10 @@ import (
 
 func TestMain(m *testing.M) { pgtest.MainWithExamples(m) }
 
-// waitTime is for a machine that is busy.
-const waitTime = 2 * time.Minute
+const (
+	waitTime = 2 * time.Minute // for a machine that is busy
+	pollTime = 5 * time.Millisecond
+)
 
 // The first converts inside the server, the second only in Go, and not every value.
 var (
@@ -160,14 +163,14 @@ func (b *bed) enqueue(slots int) []*rivertype.JobRow {
 func (b *bed) until(job *rivertype.JobRow, so func(*rivertype.JobRow) bool) *rivertype.JobRow {
 	b.Helper()
 	inserter := b.inserter()
-	for end := time.Now().Add(waitTime); ; time.Sleep(5 * time.Millisecond) {
-		now, err := inserter.JobGet(b.ctx, job.ID)
-		require.NoError(b, err)
-		if so(now) {
-			return now
-		}
-		require.True(b, time.Now().Before(end), "it is %s, after %d attempts: %+v", now.State, now.Attempt, now.Errors)
-	}
+	var now *rivertype.JobRow
+	met := assert.Eventually(b, func() bool {
+		var err error
+		now, err = inserter.JobGet(b.ctx, job.ID)
+		return assert.NoError(b, err) && so(now)
+	}, waitTime, pollTime)
+	require.True(b, met, "it is %+v", now)
+	return now
 }
 
 func (b *bed) is(job *rivertype.JobRow, state rivertype.JobState) *rivertype.JobRow {

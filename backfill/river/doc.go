@@ -13,11 +13,13 @@
 // # What a job does
 //
 // A job is a slot of a migration. It works for a slice of time, 10 s, and then snoozes itself, behind the jobs that came to the queue meanwhile; any worker of the fleet goes on with it. When every row is done it is
-// completed. The slots share the ranges of the pass as the workers of backfill.Run do: 4 slots are 4 statements at a time, wherever they are worked. A job's output is what it has written so far (Output).
+// completed. The slots share the ranges of the pass as the workers of backfill.Run do: 4 slots are 4 statements at a time, wherever they are worked. A pass has a range for each 32 MB of the table, and two at least
+// if it has a megabyte; more slots than ranges only wait. A job's output is what it has written so far (Output).
 //
 // Jobs are unique by migration, direction and slot while they are not finished: to insert them twice does nothing, and more Slots adds slots. Once a job is completed, cancelled or discarded it can be inserted again.
 //
-// A snoozed job is there at once, but River looks for such jobs by polling (river.Config.FetchPollInterval, 1 s), with LISTEN as well: slices far shorter than that idle.
+// Between two slices a job waits for River: up to 250 ms until that has stored the snooze, and up to a poll (river.Config.FetchPollInterval, 1 s) until it is fetched, with LISTEN as well. With slices of
+// 10 s that is an eighth of the time at most.
 //
 // # Errors
 //
@@ -28,7 +30,7 @@
 // weeks give the jobs more (river.InsertOpts.MaxAttempts). A process that does not know the pair is such an error too, so that another one may take the job.
 //
 // The position is committed with the rows. A job whose context ends, by Client.StopAndCancel, SoftStopTimeout or Migration.Timeout, loses nothing but its statement; one that the client's stop has ended is
-// there for another client at once, as if it had not begun. Client.Stop waits for a slice.
+// there for another client at once, as if it had not begun. Client.Stop waits for a slice, and what that reads at its end.
 //
 // After a SIGKILL River takes the job for one that is worked still: up to RescueStuckJobsAfter, an hour by default, and Migration.Timeout. The other slots take over its ranges after 10 s and do them.
 // So insert two at least. The limits of bad rows, backfill.Options.BadRows and BadShare, are those of a slice.

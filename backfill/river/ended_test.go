@@ -30,7 +30,7 @@ func (b *bed) stands() (done int) {
 	others := b.number(`SELECT count(*) FROM users WHERE tableoid <> 'users_3'::regclass`)
 	require.Eventually(b, func() bool {
 		return b.number(stamped) == others && b.number(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'tandem backfill%' AND wait_event_type = 'Lock'`) > 0
-	}, waitTime, 5*time.Millisecond)
+	}, waitTime, pollTime)
 	return others
 }
 

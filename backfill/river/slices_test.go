@@ -28,7 +28,7 @@ func output(t *testing.T, job *rivertype.JobRow) (out tandemriver.Output) {
 
 func snoozes(job *rivertype.JobRow) int64 { return gjson.GetBytes(job.Metadata, "snoozes").Int() }
 
-// Two slots of one statement a slice copy the table together, with a connection each.
+// Two slots work at once, with a connection each, and share the ranges.
 func TestSlots(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, fullName)
@@ -37,13 +37,13 @@ func TestSlots(t *testing.T) {
 	o := oneStatement
 	o.Progress = func(backfill.Progress) {
 		switch calls.Add(1) {
-		case 1: // it holds its range until the other slot has one as well
+		case 1: // it stays until the other slot has written rows as well
 			select {
 			case <-both:
 			case <-time.After(waitTime):
+				assert.Fail(t, "no other slot works")
 			}
 		case 2:
-			assert.Equal(t, 2, b.number(`SELECT count(*) FROM tandem.range WHERE owner <> ''`))
 			close(both)
 		}
 	}
