@@ -42,12 +42,10 @@ var (
 	}})
 )
 
-// usersSQL has four partitions of two pages.
+// usersSQL has two partitions of three pages.
 const usersSQL = `CREATE TABLE users (id bigint PRIMARY KEY, user_name text) PARTITION BY HASH (id);
-	CREATE TABLE users_0 PARTITION OF users FOR VALUES WITH (MODULUS 4, REMAINDER 0);
-	CREATE TABLE users_1 PARTITION OF users FOR VALUES WITH (MODULUS 4, REMAINDER 1);
-	CREATE TABLE users_2 PARTITION OF users FOR VALUES WITH (MODULUS 4, REMAINDER 2);
-	CREATE TABLE users_3 PARTITION OF users FOR VALUES WITH (MODULUS 4, REMAINDER 3);
+	CREATE TABLE users_0 PARTITION OF users FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+	CREATE TABLE users_1 PARTITION OF users FOR VALUES WITH (MODULUS 2, REMAINDER 1);
 	INSERT INTO users SELECT i, 'name ' || i FROM generate_series(1, 1000) i;`
 
 // oneStatement makes slices of one statement, half of a partition's rows. With stripes each partition is a range, however small it is.
@@ -169,7 +167,9 @@ func (b *bed) until(job *rivertype.JobRow, so func(*rivertype.JobRow) bool) *riv
 		now, err = inserter.JobGet(b.ctx, job.ID)
 		return assert.NoError(b, err) && so(now)
 	}, waitTime, pollTime)
-	require.True(b, met, "it is %+v", now)
+	if !met && now != nil {
+		require.Fail(b, "the job is not as it should be", "it is %s after %d attempts: %+v", now.State, now.Attempt, now.Errors)
+	}
 	return now
 }
 

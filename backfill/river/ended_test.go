@@ -17,21 +17,21 @@ func (b *bed) hold() (release func()) {
 	b.Helper()
 	tx, err := b.db.BeginTxx(b.ctx, nil)
 	require.NoError(b, err)
-	_, err = tx.ExecContext(b.ctx, `SELECT FROM users_3 FOR UPDATE`)
+	_, err = tx.ExecContext(b.ctx, `SELECT FROM users_1 FOR UPDATE`)
 	require.NoError(b, err)
 	release = sync.OnceFunc(func() { _ = tx.Rollback() })
 	b.Cleanup(release)
 	return release
 }
 
-// stands waits until the other partitions are done, and a statement waits for that one. It returns how many rows are done.
+// stands waits until the other partition is done, and a statement waits for that one. It returns how many rows are done.
 func (b *bed) stands() (done int) {
 	b.Helper()
-	others := b.number(`SELECT count(*) FROM users WHERE tableoid <> 'users_3'::regclass`)
+	done = b.number(`SELECT count(*) FROM users WHERE tableoid <> 'users_1'::regclass`)
 	require.Eventually(b, func() bool {
-		return b.number(stamped) == others && b.number(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'tandem backfill%' AND wait_event_type = 'Lock'`) > 0
+		return b.number(stamped) == done && b.number(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'tandem backfill%' AND wait_event_type = 'Lock'`) > 0
 	}, waitTime, pollTime)
-	return others
+	return done
 }
 
 // long is a slice that the test ends.
@@ -101,7 +101,7 @@ func TestPaused(t *testing.T) {
 	t.Parallel()
 	b := newBed(t, fullName)
 	require.NoError(t, backfill.Pause(b.ctx, b.db, b.pair.Name()))
-	b.client(config("one", b.worker(oneStatement)))
+	b.client(config("one", b.worker(backfill.Options{For: time.Millisecond})))
 	job := b.until(b.enqueue(1)[0], func(now *rivertype.JobRow) bool { return snoozes(now) > 0 && now.State != rivertype.JobStateRunning })
 	require.GreaterOrEqual(t, job.ScheduledAt.Sub(*job.AttemptedAt), time.Second)
 	require.Nil(t, job.Output())

@@ -56,24 +56,12 @@ func TestSlots(t *testing.T) {
 	var rows int64
 	for _, job := range jobs {
 		job = b.is(job, rivertype.JobStateCompleted)
-		require.Equal(t, 1, job.Attempt, "a slice is no attempt")
 		require.Empty(t, job.Errors)
 		require.Positive(t, snoozes(job))
 		require.Positive(t, output(t, job).Rows)
 		rows += output(t, job).Rows
 	}
 	require.EqualValues(t, 1000, rows)
-	b.copied()
-}
-
-// What does not fit into one slice is done in the next.
-func TestNextSlice(t *testing.T) {
-	t.Parallel()
-	b := newBed(t, fullName)
-	b.client(config("one", b.worker(oneStatement)))
-	job := b.is(b.enqueue(1)[0], rivertype.JobStateCompleted)
-	require.GreaterOrEqual(t, snoozes(job), int64(8), "two stripes of four partitions")
-	require.Equal(t, tandemriver.Output{Rows: 1000}, output(t, job))
 	b.copied()
 }
 
@@ -97,13 +85,15 @@ func TestAnotherClientGoesOn(t *testing.T) {
 	require.Equal(t, []string{"one"}, job.AttemptedBy)
 	begun := b.number(stamped)
 	require.Positive(t, begun)
-	require.Less(t, begun, 250)
+	require.Less(t, begun, 500)
 	require.EqualValues(t, begun, output(t, job).Rows)
 
 	b.client(config("two", b.worker(oneStatement)))
 	job = b.is(job, rivertype.JobStateCompleted)
 	require.Equal(t, "two", job.AttemptedBy[len(job.AttemptedBy)-1])
-	require.EqualValues(t, 1000, output(t, job).Rows)
+	require.Equal(t, 1, job.Attempt, "a slice is no attempt")
+	require.GreaterOrEqual(t, snoozes(job), int64(4), "two stripes of two partitions")
+	require.Equal(t, tandemriver.Output{Rows: 1000}, output(t, job))
 	b.copied()
 }
 
@@ -127,6 +117,6 @@ func TestReverse(t *testing.T) {
 	require.NoError(t, err)
 	job := b.is(results[0].Job, rivertype.JobStateCompleted)
 	require.Equal(t, tandemriver.Output{Rows: 1000}, output(t, job))
-	require.GreaterOrEqual(t, snoozes(job), int64(8))
+	require.GreaterOrEqual(t, snoozes(job), int64(4), "two stripes of two partitions")
 	require.Zero(t, b.number(`SELECT count(*) FROM users WHERE user_name IS DISTINCT FROM 'new ' || id`))
 }
