@@ -110,3 +110,18 @@ func TestPaused(t *testing.T) {
 	b.is(job, rivertype.JobStateCompleted)
 	b.copied()
 }
+
+// River frees the job of a process that was killed, no earlier than the job may last.
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, fullName)
+	jobs := b.enqueue(2)
+	b.exec(`UPDATE river_job SET state = 'running', attempt = 1, attempted_by = '{killed}', attempted_at = now() - CASE id WHEN $1 THEN interval '2 h' ELSE interval '30 min' END`, jobs[0].ID)
+	cfg := config("one", b.worker(backfill.Options{}))
+	cfg.JobTimeout, cfg.RescueStuckJobsAfter = time.Second, time.Second // the job's own timeout counts: an hour and 10 s
+	b.client(cfg)
+	job := b.is(jobs[0], rivertype.JobStateCompleted)
+	require.Contains(t, job.Errors[0].Error, "Stuck job rescued")
+	b.is(jobs[1], rivertype.JobStateRunning)
+	b.copied()
+}
