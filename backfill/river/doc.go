@@ -33,7 +33,9 @@
 // there for another client at once, as if it had not begun. Client.Stop waits for a slice, and what that reads at its end.
 //
 // After a SIGKILL River takes the job for one that is worked still: up to RescueStuckJobsAfter, an hour by default, and Migration.Timeout. The other slots take over its ranges after 10 s and do them.
-// So insert two at least. The limits of bad rows, backfill.Options.BadRows and BadShare, are those of a slice.
+// So insert two at least, and register the worker with each client that may become River's leader: one that does not know the kind discards the job.
+//
+// The limits of bad rows, backfill.Options.BadRows and BadShare, are those of a slice.
 //
 // # Connections
 //
