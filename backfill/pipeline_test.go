@@ -82,6 +82,26 @@ func TestSlowConversionKeepsTheRange(t *testing.T) {
 	}
 }
 
+// Verify names such a row too.
+func TestStuckConversionOfVerify(t *testing.T) {
+	t.Parallel()
+	var stuck atomic.Bool
+	never := make(chan struct{})
+	defer close(never)
+	p := goOnly(func(s string) (string, error) {
+		if s == "name 7" && stuck.Load() {
+			<-never
+		}
+		return strings.ToUpper(s), nil
+	})
+	b := newBed(t, usersSQL(100), p)
+	b.run()
+	stuck.Store(true)
+	_, err := backfill.Verify(b.ctx, b.db, p, backfill.VerifyOptions{ConvertTimeout: 200 * time.Millisecond})
+	require.ErrorIs(t, err, backfill.ErrStuck)
+	require.ErrorContains(t, err, "key [7]")
+}
+
 // A run ends with its context although a conversion does not return.
 func TestStuckConversionAndContext(t *testing.T) {
 	t.Parallel()
