@@ -55,6 +55,7 @@ func TestCommand(t *testing.T) {
 		"all":     {[]string{"./..."}, 3, []string{"shop.go:6:26: select-star", "shop_test.go:4:14: insert-without-columns"}},
 		"clean":   {[]string{"./clean"}, 0, nil},
 		"others":  {[]string{"-tandem.tables=orders,public.items", "./..."}, 0, nil},
+		"again":   {[]string{"-tandem.tables=users", "-tandem.tables=orders", "./..."}, 0, nil},
 		"limited": {[]string{"-tandem.tables=public.users", "./..."}, 3, []string{"shop.go:6:26: select-star", "shop_test.go:4:14: insert-without-columns"}},
 		"columns": {[]string{"-tandem.tables=orders", "-tandem.columns=users.user_name", "./..."}, 3, []string{"shop.go:10:38: old-column"}},
 		"no list": {[]string{"-tandem.columns=user_name", "./..."}, 2, nil},

@@ -12,7 +12,7 @@ import (
 // copyIn reports pq.CopyIn and pq.CopyInSchema with a table alone: they make a COPY without a list of columns.
 func (r *reporter) copyIn(at inspector.Cursor, call *ast.CallExpr) {
 	names := map[string]int{"github.com/lib/pq.CopyIn": 1, "github.com/lib/pq.CopyInSchema": 2}[r.source.callee(call)]
-	if names == 0 || len(call.Args) != names || call.Ellipsis.IsValid() {
+	if names == 0 || len(call.Args) != names {
 		return
 	}
 	t := query.Table{}

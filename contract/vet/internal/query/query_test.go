@@ -69,7 +69,7 @@ func TestExamine(t *testing.T) {
 		`SELECT * FROM generate_series(1, 2) g, unnest($1) WITH ORDINALITY AS u(a, b)`:                                            nil,
 		`SELECT * FROM ROWS FROM (f(1), g(2)) x`:                                                                                  nil,
 		`SELECT * FROM LATERAL f(1) AS (a int), b`:                                                                                {`star "*" of b`},
-		`SELECT * FROM pg_stat_activity a, information_schema.tables`:                                                             nil,
+		`SELECT * FROM pg_stat_activity a, information_schema.tables, pg_catalog.x`:                                               nil,
 		`SELECT a.* FROM pg_attribute a`:                                                                                          nil,
 		`SELECT a IS DISTINCT FROM b, * FROM c`:                                                                                   {`star "*" of c`},
 		`SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY a), c.* FROM c`:                                                       {`star "c.*" of c`},

@@ -38,6 +38,15 @@ func calls() {
 	_ = use(1,
 		"SELECT * FROM a", //tandem:ignore a report
 		"SELECT * FROM b") // want `reads all columns of b`
+	_ = use(1,
+		"SELECT id, "+
+			"* FROM a"+ //tandem:ignore a report
+			" WHERE id = $1", 2,
+		3)
+	_ = use(`
+		SELECT *
+		FROM a`, //tandem:ignore a report
+		2)
 	if err := use("SELECT * FROM a"); err != nil { //tandem:ignore a report
 		_ = use("SELECT * FROM b") // want `reads all columns of b`
 	}

@@ -41,7 +41,10 @@ func reads(ctx context.Context, db *sql.DB, table string, id int) error {
 	_, err = db.QueryContext(ctx, fmt.Sprint("SELECT id"+" FROM users, orders AS *"))
 	_, err = db.QueryContext(ctx, strings.Join([]string{"SELECT id", " * FROM users"}, ""))
 	_, err = db.QueryContext(ctx, "SELECT count(*), 2*id, id * 2 FROM users")
-	_, err = db.QueryContext(ctx, "\x53ELECT \u002a FROM users") // want `SELECT \* reads all columns of users`
+	_, err = db.QueryContext(ctx, "\x53ELECT \u002a FROM users")                          // want `SELECT \* reads all columns of users`
+	_, err = db.QueryContext(ctx, "SELECT * FROM \u00e9t\u00e9")                          // want `SELECT \* reads all columns of été;`
+	_, err = db.QueryContext(ctx, fmt.Sprintf("SELECT x.* FROM users WHERE id %% 2 = 0")) // nothing is unknown
+	_, err = db.QueryContext(ctx, fmt.Sprintf("%s LIMIT 1", "SELECT * FROM users"))       // want `SELECT \* reads all columns of users`
 	return err
 }
 
