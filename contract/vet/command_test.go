@@ -38,10 +38,7 @@ func Orders(db *sql.DB) (*sql.Rows, error) {
 // The command alone and under go vet, on a module, without the network.
 func TestCommand(t *testing.T) {
 	t.Parallel()
-	command := filepath.Join(t.TempDir(), "tandemvet")
-	out, err := exec.Command("go", "build", "-o", command, "./cmd/tandemvet").CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	dir := t.TempDir()
+	command, dir := build(t), t.TempDir()
 	for name, content := range shop {
 		file := filepath.Join(dir, name)
 		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
@@ -73,6 +70,26 @@ func TestCommand(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What Tandem itself sends to a server, and its programs to copy from, stand what it does to a table.
+func TestThisRepository(t *testing.T) {
+	t.Parallel()
+	command := build(t)
+	for _, dir := range []string{"../..", "../../switchover/openfeature", "."} {
+		text, code := run(t, dir, command, "-test=false", "./...")
+		require.Empty(t, text, dir)
+		require.Zero(t, code, dir)
+	}
+}
+
+// build is the file of the command.
+func build(t *testing.T) string {
+	t.Helper()
+	command := filepath.Join(t.TempDir(), "tandemvet")
+	out, err := exec.Command("go", "build", "-o", command, "./cmd/tandemvet").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return command
 }
 
 // run is the output of a command and its exit code.
