@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/tools/go/ast/inspector"
 
-	"github.com/tandem-go/tandem/contract/vet/internal/query"
+	"github.com/tandem-go/tandem/internal/query"
 )
 
 // copyIn reports pq.CopyIn and pq.CopyInSchema with a table alone: they make a COPY without a list of columns.

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/tandem-go/tandem/contract/vet/internal/lexer"
+	"github.com/tandem-go/tandem/internal/lexer"
 )
 
 // literal is the text of a string literal, with the exact place of each byte.

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/tandem-go/tandem/contract/vet/internal/lexer"
-	"github.com/tandem-go/tandem/contract/vet/internal/query"
+	"github.com/tandem-go/tandem/internal/lexer"
+	"github.com/tandem-go/tandem/internal/query"
 )
 
 // config is Options, read.

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/tools/go/ast/inspector"
 	"golang.org/x/tools/go/types/typeutil"
 
-	"github.com/tandem-go/tandem/contract/vet/internal/lexer"
-	"github.com/tandem-go/tandem/contract/vet/internal/query"
+	"github.com/tandem-go/tandem/internal/lexer"
+	"github.com/tandem-go/tandem/internal/query"
 )
 
 // text is a string as the source puts it together. What is known only at run time is a lexer.Hole.

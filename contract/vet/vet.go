@@ -9,7 +9,7 @@ import (
 	"golang.org/x/tools/go/analysis/passes/inspect"
 	"golang.org/x/tools/go/ast/inspector"
 
-	"github.com/tandem-go/tandem/contract/vet/internal/query"
+	"github.com/tandem-go/tandem/internal/query"
 )
 
 // Options say what to look for. The flags tables and columns of an analyzer say the same, in lists with commas, and replace what it was made with.

@@ -1,6 +1,6 @@
 package query
 
-import "github.com/tandem-go/tandem/contract/vet/internal/lexer"
+import "github.com/tandem-go/tandem/internal/lexer"
 
 // parser holds what is known of the tokens. Its methods take ranges of them, from i up to and without end.
 type parser struct {

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/tandem-go/tandem/contract/vet/internal/lexer"
+	"github.com/tandem-go/tandem/internal/lexer"
 )
 
 var kinds = map[lexer.Kind]string{

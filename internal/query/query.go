@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tandem-go/tandem/contract/vet/internal/lexer"
+	"github.com/tandem-go/tandem/internal/lexer"
 )
 
 // Rule is what is found.

@@ -1,6 +1,6 @@
 package query
 
-import "github.com/tandem-go/tandem/contract/vet/internal/lexer"
+import "github.com/tandem-go/tandem/internal/lexer"
 
 // noAlias are the words that may follow a table and are no alias of it.
 var noAlias = set(`join left right full inner cross natural on using where group having window order limit offset fetch for union intersect except

@@ -1,6 +1,6 @@
 package query
 
-import "github.com/tandem-go/tandem/contract/vet/internal/lexer"
+import "github.com/tandem-go/tandem/internal/lexer"
 
 // beforeValue are the words that an expression, or the name of a column, may follow. After any other word a name is an alias.
 var beforeValue = set(`select distinct all where and or not when then else case by on having set in like ilike similar between using returning from

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/tandem-go/tandem/contract/vet/internal/query"
+	"github.com/tandem-go/tandem/internal/query"
 )
 
 var rules = map[query.Rule]string{
