@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/jmoiron/sqlx"
-	"github.com/lib/pq"
 
 	"github.com/tandem-go/tandem/expand"
 	"github.com/tandem-go/tandem/internal/catalog"
@@ -272,7 +271,7 @@ func (w *worker) apart(ctx context.Context, b *batch) error {
 		w.task = one.on(all.table)
 		var own *batch
 		err := w.retry(ctx, func(ctx context.Context) (err error) {
-			own, err = w.task.readBatch(ctx, w.db, w.task.readColumns()+" FROM "+w.task.from()+also+" WHERE "+same+" AND "+one.todo, b.arguments()...)
+			own, err = w.task.readBatch(ctx, w.db, w.task.readColumns()+" FROM "+w.task.from()+also+" WHERE "+same+" AND "+one.todo, b.keys(len(all.types))...)
 			return err
 		})
 		if err == nil && own.len() > 0 {
@@ -283,12 +282,4 @@ func (w *worker) apart(ctx context.Context, b *batch) error {
 		}
 	}
 	return nil
-}
-
-// arguments are the keys as keyArrays takes them.
-func (b *batch) arguments() (args []any) {
-	for _, column := range b.keys {
-		args = append(args, pq.Array(column))
-	}
-	return args
 }

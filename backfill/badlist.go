@@ -89,18 +89,12 @@ var ErrNoBadRow = errors.New("not a bad row")
 
 // keyArguments are keys as keyArrays takes them. A key of another length than the table's names no row.
 func (k *task) keyArguments(keys [][]string) ([]any, error) {
-	columns := make([][]string, len(k.types))
 	for _, key := range keys {
-		if len(key) != len(columns) {
-			return nil, fmt.Errorf("key %v: %w: a key of %s has %d columns", key, ErrNoBadRow, k.d.Table, len(columns))
+		if len(key) != len(k.types) {
+			return nil, fmt.Errorf("key %v: %w: a key of %s has %d columns", key, ErrNoBadRow, k.d.Table, len(k.types))
 		}
-		add(columns, key)
 	}
-	args := make([]any, len(columns))
-	for i, column := range columns {
-		args[i] = pq.Array(column)
-	}
-	return args, nil
+	return keyArgs(len(keys), len(k.types), func(i int) []string { return keys[i] }), nil
 }
 
 // refuseUnlisted finds the keys that name no bad row.

@@ -47,10 +47,14 @@ func BenchmarkEven(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkMemory measures the resident memory of the process while it copies 100,000 rows and while it copies all. Metric: the difference of the largest, in MiB.
+// BenchmarkMemory measures the resident memory of the process while it copies few rows and while it copies many: 100,000 and all, or 50 and 500 of 1 MB. Metric: the difference of the largest, in MiB.
 func BenchmarkMemory(b *testing.B) {
-	for _, c := range []benchCase{{name: "sql"}, {name: "go", goOnly: true}} {
+	for _, c := range []benchCase{{name: "sql"}, {name: "go", goOnly: true}, {name: "go-1-MB-rows", goOnly: true, wide: 1 << 20}} {
 		b.Run(c.name, func(b *testing.B) {
+			fewRows, manyRows := 100_000, *benchRows
+			if c.wide > 0 {
+				fewRows, manyRows = 50, 500
+			}
 			bench := newBench(b, c)
 			most := func(rows int) (most float64) {
 				db := bench.table(rows)
@@ -59,9 +63,9 @@ func BenchmarkMemory(b *testing.B) {
 				require.NoError(b, db.Close())
 				return most
 			}
-			few := most(100_000)
-			b.ReportMetric(most(*benchRows)-few, "MiB-more")
-			b.ReportMetric(few, "MiB-at-100k")
+			few := most(fewRows)
+			b.ReportMetric(most(manyRows)-few, "MiB-more")
+			b.ReportMetric(few, "MiB-of-few")
 			b.ReportMetric(0, "ns/op")
 		})
 	}

@@ -40,6 +40,7 @@ type benchCase struct {
 	keyType  string
 	indexes  string
 	filler   int // bytes more a row
+	wide     int // bytes more of the name that is copied
 	goOnly   bool
 	workers  int
 	settings map[string]string // of the server, beyond benchSettings
@@ -139,8 +140,8 @@ func (b *bench) tableOf(rows int, p expand.Any) *sqlx.DB {
 	if b.indexes != "" {
 		db.MustExec(b.indexes) // before the rows: the indexes of a live table have grown with it
 	}
-	db.MustExec(fmt.Sprintf(`INSERT INTO users SELECT %s, 'user name ' || i, 'user' || i || '@example.org',
-		now() + i * interval '1 second', md5(i::text), (random() * 1e9)::int, repeat('x', %d) FROM generate_series(1, $1) i`, b.key, b.filler), rows)
+	db.MustExec(fmt.Sprintf(`INSERT INTO users SELECT %s, 'user name ' || i || repeat('x', %d), 'user' || i || '@example.org',
+		now() + i * interval '1 second', md5(i::text), (random() * 1e9)::int, repeat('x', %d) FROM generate_series(1, $1) i`, b.key, b.wide, b.filler), rows)
 	ctx := context.Background()
 	require.NoError(b, expand.Apply(ctx, db, p, expand.Options{}))
 	for _, ph := range []switchover.Phase{switchover.Expand, switchover.Migrate} {

@@ -22,11 +22,19 @@
 // A concurrent write always wins. With an SQL forward the expression is on the target row, which PostgreSQL reads again under its lock; with a
 // conversion in Go the row is written only if old is still what was read and nobody has stamped the row.
 //
+// # Conversions in Go
+//
+// A window's rows are read once for all its stripes and converted on all processors (GOMAXPROCS), so Forward must be fit for use by many goroutines, while the window before is written: each worker has a second
+// connection for that. Statements that read have the same Target, and rows, of their own. Some 12 MiB of rows are read at a time, so that wide rows, or conversions that take long, make short windows; of rows of many
+// megabytes one alone is. By keys, that is in small tables, with Stripes: 1 and with OrderDesc, each statement's rows are read and converted before they are written.
+//
+// A conversion that does not return for Options.ConvertTimeout ends the run with ErrStuck, which names the row. While it lasts its worker keeps the range and hears what is asked, but a goroutine cannot be ended.
+//
 // # Many workers
 //
 // Options.Workers run at a time in one call, and any number of processes may call Run: all share the ranges, which are rows of tandem.range that a worker claims with a token (FOR UPDATE SKIP
-// LOCKED). A worker that has been silent for 10 s is taken over, and its token keeps it from writing if it was not dead. Each worker uses one connection of the pool, and the throttles
-// one more.
+// LOCKED). A worker that has been silent for 10 s is taken over, and its token keeps it from writing if it was not dead. Each worker uses one connection of the pool, for a
+// conversion in Go two, and the throttles one more.
 //
 // # Keys
 //

@@ -2,7 +2,6 @@ package backfill
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -29,15 +28,14 @@ type Cost struct {
 // Span is at least, at most.
 type Span [2]float64
 
-// ForecastOptions of Forecast. The zero value is complete.
+// ForecastOptions of Forecast. The zero value is complete; what was tuned counts for more, as it does for Run.
 type ForecastOptions struct {
 	Workers int           // as of Options
 	Target  time.Duration // as of Options
+	Rate    float64       // as of Options
 }
 
 const (
-	forecastSamples = 5
-	forecastBlocks  = 24 // of one sample
 	// Of a heap-only update the log gets its record and what has changed; with the share of the records of pruning. By pg_waldump on PostgreSQL 15.
 	hotRecord = 100
 	// A heap-only update takes between this share and as long as one that writes into the indexes: the more indexes, the less.
@@ -46,12 +44,10 @@ const (
 	doubt = 0.25
 )
 
-var errRolledBack = errors.New("rolled back")
-
-// Forecast says what Run will cost: it copies the rows of a few stretches of blocks, spread over the table, in transactions that are rolled back. Sampled rows are locked for as long, some
-// tens of milliseconds, and their dead versions remain. Errors: ErrTwoTables, and ErrDirection for a pair that only Go converts, whose conversion is the application's to time.
+// Forecast says what Run will cost: it copies the rows of a few stretches of blocks, spread over the table, in transactions that are rolled back; a conversion in Go is called for them. Sampled rows are locked for as long,
+// some tens of milliseconds, and their dead versions remain. Errors: ErrTwoTables.
 func Forecast(ctx context.Context, db *sqlx.DB, p expand.Any, o ForecastOptions) (Cost, error) {
-	ro, err := Options{Workers: o.Workers, Target: o.Target}.withDefaults()
+	ro, err := Options{Workers: o.Workers, Target: o.Target, Rate: o.Rate}.withDefaults()
 	if err != nil {
 		return Cost{}, err
 	}
@@ -66,100 +62,50 @@ func Forecast(ctx context.Context, db *sqlx.DB, p expand.Any, o ForecastOptions)
 	return f, nil
 }
 
-// sample is what updating the rows of one stretch has shown.
-type sample struct {
-	pages, rows float64
-	seconds     float64
-	wal         float64
-	was, is     float64 // bytes of the rows before and after
-}
-
 func (r *runner) forecast(ctx context.Context) (Cost, error) {
-	switch {
-	case !r.task.inPlace():
+	if !r.task.inPlace() {
 		return Cost{}, ErrTwoTables
-	case r.task.exprs == nil:
-		return Cost{}, fmt.Errorf("only Go converts: %w", ErrDirection)
 	}
 	leaves, err := catalog.Leaves(ctx, r.db, r.task.d.Table)
 	if err != nil {
 		return Cost{}, err
 	}
 	var pages int64
+	var indexes float64
 	for _, leaf := range leaves {
 		if !leaf.Blocks {
 			return Cost{}, fmt.Errorf("%s is no heap that this role may update", leaf.Relation)
 		}
 		pages += leaf.Pages
-	}
-	var samples []sample
-	for i := range int64(forecastSamples) {
-		s, err := r.sample(ctx, leaves, pages*i/forecastSamples)
-		if err != nil {
-			return Cost{}, err
-		}
-		samples = append(samples, s)
-	}
-	var indexes float64
-	for _, leaf := range leaves {
 		var bytes float64
 		if err := r.db.GetContext(ctx, &bytes, `SELECT pg_indexes_size($1::regclass)`, leaf.Relation); err != nil {
 			return Cost{}, pg.Cause(ctx, err)
 		}
 		indexes += bytes
 	}
-	return predict(samples, float64(pages), indexes, r.o), nil
-}
-
-// sample updates a stretch of blocks, the first of which has this number when all partitions' are counted through, and rolls it back.
-func (r *runner) sample(ctx context.Context, leaves []catalog.Leaf, first int64) (s sample, err error) {
-	for _, leaf := range leaves {
-		if first >= leaf.Pages {
-			first -= leaf.Pages
-			continue
-		}
-		k, to := r.task.on(leaf.Relation), min(first+forecastBlocks, leaf.Pages)
-		s.pages = float64(to - first)
-		err := r.retry(ctx, func(ctx context.Context) error {
-			return pg.InTx(ctx, r.db, pg.Settings{LockTimeout: lockTimeout, AsyncCommit: true}, func(ctx context.Context, tx *sqlx.Tx) error {
-				const walSQL = `SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::float8`
-				var before, after float64
-				if err := tx.GetContext(ctx, &before, walSQL); err != nil {
-					return err
-				}
-				began := time.Now()
-				// t is the row as it was made: its size before is that without the columns that were NULL
-				text := fmt.Sprintf(`WITH was AS MATERIALIZED (SELECT sum(pg_column_size(t)) AS bytes FROM %s WHERE %s AND %s), made AS (%s RETURNING pg_column_size(t) AS bytes)
-					SELECT coalesce((SELECT bytes FROM was), 0)::float8, count(*)::float8, coalesce(sum(bytes), 0)::float8 FROM made`,
-					k.from(), inBlocks(first, to), k.todo, k.updateSQL(inBlocks(first, to)))
-				if err := tx.QueryRowContext(ctx, text).Scan(&s.was, &s.rows, &s.is); err != nil {
-					return err
-				}
-				s.seconds = time.Since(began).Seconds()
-				if err := tx.GetContext(ctx, &after, walSQL); err != nil {
-					return err
-				}
-				s.wal = after - before
-				return errRolledBack
-			})
-		})
-		if errors.Is(err, errRolledBack) {
-			err = nil
-		}
-		return s, err
+	samples, err := r.samples(ctx, leaves, pages)
+	if err != nil {
+		return Cost{}, err
 	}
-	return s, nil
+	c, err := r.asked(ctx)
+	if err != nil {
+		return Cost{}, err
+	}
+	r.heed(c)
+	return predict(samples, float64(pages), indexes, Options{Workers: r.workers(), Target: r.target(), Rate: r.rate()}), nil
 }
 
 // predict is pure. With s stripes the rows of the first have to leave a full page, 1/s of all, and of the others as many as the growth of rows makes too many: from then on each stripe has
-// the room that the one before has left.
+// the room that the one before has left. Reading goes on while rows are written, if the processors are free for both.
 func predict(samples []sample, pages, indexes float64, o Options) Cost {
 	var sum sample
 	least, most := math.Inf(1), 0.0
+	leastRead, mostRead := math.Inf(1), 0.0
 	for _, s := range samples {
-		sum.pages, sum.rows, sum.seconds, sum.wal, sum.was, sum.is = sum.pages+s.pages, sum.rows+s.rows, sum.seconds+s.seconds, sum.wal+s.wal, sum.was+s.was, sum.is+s.is
+		sum.pages, sum.rows, sum.wal, sum.was, sum.is = sum.pages+s.pages, sum.rows+s.rows, sum.wal+s.wal, sum.was+s.was, sum.is+s.is
 		if s.rows > 0 {
-			least, most = min(least, s.seconds/s.rows), max(most, s.seconds/s.rows)
+			least, most = min(least, s.write/s.rows), max(most, s.write/s.rows)
+			leastRead, mostRead = min(leastRead, s.read/s.rows), max(mostRead, s.read/s.rows)
 		}
 	}
 	f := Cost{Sampled: int64(sum.rows)}
@@ -176,10 +122,14 @@ func predict(samples []sample, pages, indexes float64, o Options) Cost {
 	f.Indexes = Span{0, indexes * moved}
 	f.Heap = span(rows * moved * size)
 	f.WAL = span(rows * (moved*sum.wal/sum.rows + f.Hot*(hotRecord+added)))
-	perRow := func(slow float64) float64 { return moved*slow + f.Hot*slow*hotTime }
 	workers := float64(o.Workers)
-	f.Took = [2]time.Duration{seconds(rows * perRow(least) / workers), seconds(rows * most * (1 + doubt) / workers)}
-	f.Statements = Span{math.Ceil(f.Took[0].Seconds() * workers / o.Target.Seconds()), math.Ceil(f.Took[1].Seconds()*workers/o.Target.Seconds()) + 1}
+	busy := [2]float64{rows * max(least*(moved+f.Hot*hotTime), leastRead), rows * (most + mostRead) * (1 + doubt)} // of one worker
+	f.Statements = Span{math.Ceil(busy[0] / o.Target.Seconds()), math.Ceil(busy[1]/o.Target.Seconds()) + 1}
+	atRate := 0.0
+	if o.Rate > 0 {
+		atRate = rows / o.Rate
+	}
+	f.Took = [2]time.Duration{seconds(max(busy[0]/workers, atRate)), seconds(max(busy[1]/workers, atRate))}
 	return f
 }
 

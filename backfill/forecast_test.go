@@ -2,17 +2,28 @@ package backfill_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tandem-go/tandem/backfill"
+	"github.com/tandem-go/tandem/expand"
+	"github.com/tandem-go/tandem/internal/server"
 )
 
 // A forecast is near what the run then costs, and has changed no row.
 func TestForecast(t *testing.T) {
 	t.Parallel()
-	b := newBedOn(t, alone(t), `CREATE TABLE users (id bigint PRIMARY KEY, user_name text, filler text) WITH (autovacuum_enabled = off);
-		INSERT INTO users SELECT i, 'name ' || i, repeat('x', 60) FROM generate_series(1, 150000) i; CREATE INDEX ON users (user_name)`, fullName)
+	srv := alone(t)
+	for name, p := range childPairs {
+		t.Run(name, func(t *testing.T) { forecast(t, srv, p) })
+	}
+}
+
+func forecast(t *testing.T, srv *server.Server, p expand.Any) {
+	t.Helper()
+	b := newBedOn(t, srv, `CREATE TABLE users (id bigint PRIMARY KEY, user_name text, filler text) WITH (autovacuum_enabled = off);
+		INSERT INTO users SELECT i, 'name ' || i, repeat('x', 60) FROM generate_series(1, 150000) i; CREATE INDEX ON users (user_name)`, p)
 	const rows = `SELECT md5(string_agg(ctid::text || xmin::text || coalesce(full_name_stamp::text, ''), ',' ORDER BY id)) FROM users`
 	before, heap := b.texts(rows), b.number(`SELECT pg_relation_size('users')`)
 	f, err := backfill.Forecast(b.ctx, b.db, b.pair, backfill.ForecastOptions{})
@@ -35,13 +46,29 @@ func TestForecast(t *testing.T) {
 	f, err = backfill.Forecast(b.ctx, b.db, b.pair, backfill.ForecastOptions{})
 	require.NoError(t, err)
 	require.Zero(t, f.Rows, "nothing is left")
+}
 
-	for p, want := range map[string]error{"go": backfill.ErrDirection} {
-		g := newBed(t, usersSQL(10), childPairs[p])
-		_, err = backfill.Forecast(g.ctx, g.db, g.pair, backfill.ForecastOptions{})
-		require.ErrorIs(t, err, want)
-	}
+// What was asked for counts: fewer rows a second take longer, and a table of few pages is sampled once.
+func TestForecastOptions(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, usersSQL(1000), fullName)
+	f, err := backfill.Forecast(b.ctx, b.db, b.pair, backfill.ForecastOptions{Rate: 100})
+	require.NoError(t, err)
+	require.EqualValues(t, 1000, f.Rows)
+	require.EqualValues(t, 1000, f.Sampled)
+	require.Equal(t, [2]time.Duration{10 * time.Second, 10 * time.Second}, f.Took)
+	require.NoError(t, backfill.Tune(b.ctx, b.db, b.pair.Name(), backfill.Settings{Rate: 10}))
+	f, err = backfill.Forecast(b.ctx, b.db, b.pair, backfill.ForecastOptions{Rate: 100})
+	require.NoError(t, err)
+	require.Equal(t, [2]time.Duration{100 * time.Second, 100 * time.Second}, f.Took)
+	_, err = backfill.Forecast(b.ctx, b.db, b.pair, backfill.ForecastOptions{Rate: -1})
+	require.ErrorContains(t, err, "rate")
+
 	m := newBed(t, bioSQL(10), bio)
 	_, err = backfill.Forecast(m.ctx, m.db, bio, backfill.ForecastOptions{})
 	require.ErrorIs(t, err, backfill.ErrTwoTables)
+	e := newBed(t, usersSQL(0), shout)
+	f, err = backfill.Forecast(e.ctx, e.db, shout, backfill.ForecastOptions{})
+	require.NoError(t, err)
+	require.Zero(t, f)
 }

@@ -1,9 +1,6 @@
 package backfill
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // maxMessage is what PostgreSQL takes in one message, a little less than its 1 GB: of a longer one it ends the session.
 const maxMessage = 1<<30 - 1<<20
@@ -15,29 +12,11 @@ func (e errTooLarge) Error() string {
 	return fmt.Sprintf("what goes to PostgreSQL has %d bytes, with the old value to compare and with what its quotes and backslashes take; a message has room for %d", e.size, maxMessage)
 }
 
-// size is the length of a batch's arrays as they are sent.
-func (b *batch) size() (n int) {
-	element := func(s string) { n += len(s) + strings.Count(s, `"`) + strings.Count(s, `\`) + len(`"",`) }
-	for _, column := range b.sources {
-		for _, source := range column {
-			if source != nil {
-				element(*source)
-			}
-		}
-	}
-	for _, column := range b.targets {
-		for _, target := range column {
-			switch v := target.(type) {
-			case string:
-				element(v)
-			case []byte:
-				element(string(v))
-			}
-		}
-	}
-	for _, column := range b.keys {
-		for _, part := range column {
-			element(part)
+// sizeOf is the length of arrays as they are sent.
+func sizeOf(args []any) (n int) {
+	for _, arg := range args {
+		if text, ok := arg.(string); ok {
+			n += len(text)
 		}
 	}
 	return n

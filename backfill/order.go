@@ -61,11 +61,15 @@ func (o *order) look(ctx context.Context, db *sqlx.DB) (err error) {
 	return nil
 }
 
-// slice is the next one of a range of blocks, for a statement of so many rows.
-func (o *order) slice(r state.Range, rows int) slice {
+// slice is the next one of a range of blocks, for a statement of so many rows. read: the window that begins here, if it has been read.
+func (o *order) slice(r state.Range, rows int, read *window) slice {
 	stripes, length := r.Position.Stripes, int64(0)
 	if r.Position.High == nil {
-		stripes, length = o.next(rows)
+		if read != nil {
+			stripes, length = read.stripes, read.high-read.low
+		} else {
+			stripes, length = o.next(rows)
+		}
 		length = min(length, block(r.High)-block(r.From()))
 		o.blocks, o.rows, o.updated, o.hot = length, 0, 0, 0
 	}

@@ -3,10 +3,12 @@ package backfill
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/jmoiron/sqlx"
 
+	"github.com/tandem-go/tandem/internal/ident"
 	"github.com/tandem-go/tandem/internal/pg"
 	"github.com/tandem-go/tandem/internal/state"
 )
@@ -26,17 +28,22 @@ func refused(err error) bool {
 // halve copies a slice of which the server refused some row: part by part, each in a transaction of its own, until the refused rows stand alone and are set aside.
 // What is copied has a stamp, so a crash on the way repeats nothing.
 func (w *worker) halve(ctx context.Context, s slice) error {
-	var b *batch
-	err := w.retry(ctx, func(ctx context.Context) (err error) {
-		b, err = w.task.readBatch(ctx, w.db, w.task.readSQL(s.where), s.args...)
-		return err
-	})
-	if err != nil {
-		return err
+	w.aside = nil
+	for cut := true; cut; {
+		var b *batch
+		err := w.retry(ctx, func(ctx context.Context) (err error) {
+			b, err = w.task.readUpTo(ctx, w.db, batchBytes, w.task.readSQL(s.where+w.task.except(w.aside)), s.args...)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if err := w.divide(ctx, b); err != nil {
+			return err
+		}
+		w.aside, cut = append(w.aside, b.badKeys()...), b.cut
 	}
-	if err := w.divide(ctx, b); err != nil {
-		return err
-	}
+	w.aside = nil
 	return w.part(ctx, &batch{}, s.next)
 }
 
@@ -56,7 +63,24 @@ func (w *worker) divide(ctx context.Context, b *batch) error {
 	case w.task.group != nil:
 		return w.apart(ctx, b)
 	}
+	w.aside = append(w.aside, b.key(0))
 	return w.part(ctx, &batch{bad: append(b.bad, badRow{b.key(0), err})}, w.saved)
+}
+
+// except leaves rows out by their keys.
+func (k *task) except(keys [][]string) string {
+	if len(keys) == 0 {
+		return ""
+	}
+	var list []string
+	for _, key := range keys {
+		var parts []string
+		for _, part := range key {
+			parts = append(parts, ident.Literal(part))
+		}
+		list = append(list, "("+strings.Join(parts, ", ")+")")
+	}
+	return fmt.Sprintf(" AND (%s) NOT IN (%s)", k.keyText(), strings.Join(list, ", "))
 }
 
 // part copies some rows and saves the position with them.

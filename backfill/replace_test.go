@@ -199,7 +199,7 @@ func TestVerifyTable(t *testing.T) {
 		INSERT INTO things_v2 (day, id) VALUES (0, -1); UPDATE things_v2 SET day = 8 WHERE id = 30; COMMIT`)
 	report, err := backfill.Verify(t.Context(), b.db, things, backfill.VerifyOptions{Batch: 100, Target: 10e9})
 	require.NoError(t, err)
-	require.Equal(t, backfill.Report{Rows: 300, Differences: 6, Keys: [][]string{{"10"}, {"20"}, {"21"}, {"30"}, {"0", "-1"}, {"8", "30"}}}, report)
+	requireReport(t, backfill.Report{Rows: 300, Differences: 6, Keys: [][]string{{"10"}, {"20"}, {"21"}, {"30"}, {"0", "-1"}, {"8", "30"}}}, report)
 	require.Equal(t, []string{"a row of things_v2 without one in things", "found by verify"}, b.texts(`SELECT DISTINCT detail FROM tandem.mismatch ORDER BY 1`))
 	// the way to mend them: touch the rows; the others go by hand
 	b.exec(`UPDATE things SET id = id WHERE id IN (10, 20, 21, 30)`)

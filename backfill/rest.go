@@ -88,6 +88,17 @@ func (r *runner) held(rows int64, took time.Duration) (rest time.Duration, why s
 	return rest, why, false, nil
 }
 
+// readerRest is held for what only reads: it has no part in the rate, and whether to go on is its worker's to say.
+func (r *runner) readerRest(took time.Duration) (rest time.Duration, still bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.control.Paused || r.control.Cancelled {
+		return pollTime, true
+	}
+	rest, _, still = r.monitor.Rest(took)
+	return rest, still
+}
+
 // rate is what all workers together may write in a second; 0: what they can.
 func (r *runner) rate() float64 {
 	if r.control.Rate != 0 {

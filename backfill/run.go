@@ -139,6 +139,7 @@ func newRunner(ctx context.Context, db *sqlx.DB, p expand.Any, o Options) (*runn
 }
 
 func runnerOf(db *sqlx.DB, o Options, k *task) *runner {
+	k.timeout = o.ConvertTimeout
 	return &runner{db: db, o: o, task: k, kind: k.kind, stint: &stint{length: o.For}}
 }
 
@@ -188,14 +189,6 @@ func (r *runner) rounds(ctx context.Context) error {
 			return err
 		}
 	}
-}
-
-// copier is how a worker copies a slice.
-func (r *runner) copier(w *worker) func(context.Context, slice) (statement, error) {
-	if r.task.exprs == nil {
-		return w.copyInGo
-	}
-	return w.copyInServer
 }
 
 // begin begins the first round, if there is something to do. It tries bad rows once more: the rows or the conversion may have been mended.

@@ -11,11 +11,14 @@ type slice struct {
 	where string      // which rows, a predicate on t
 	args  []any       // its parameters
 	next  state.Range // how far the range is when it is done
+	again state.Range // how far it is when a part of the slice is done
 	rows  float64     // about how many it looks for
 
+	low     int64 // the first block
 	blocks  int64 // that it goes over; 0: keys
-	stripes int   // it is in one of so many
-	ended   bool  // it ends a window
+	stripe  int
+	stripes int  // it is in one of so many
+	ended   bool // it ends a window
 }
 
 // blockSlice is the next slice of a range of blocks: n blocks of one stripe. A window is begun with stripes and length, if none is under way.
@@ -27,7 +30,8 @@ func blockSlice(r state.Range, n int64, stripes int, length int64) slice {
 	}
 	at, high := block(pos.At), block(pos.High)
 	to := min(at+max(n, 1), high)
-	s := slice{where: inBlocks(at, to) + inStripe(pos.Stripe, pos.Stripes), next: r, blocks: to - at, stripes: pos.Stripes}
+	s := slice{where: inBlocks(at, to) + inStripe(pos.Stripe, pos.Stripes), next: r, again: r, low: at, blocks: to - at, stripe: pos.Stripe, stripes: pos.Stripes}
+	s.again.Position = pos
 	pos.Low, pos.At = blockKey(low), blockKey(to)
 	if to == high {
 		pos.Stripe, pos.At = pos.Stripe+1, blockKey(low)
@@ -68,7 +72,7 @@ func inStripe(stripe, stripes int) string {
 // keySlice is the next slice of a range of keys: those behind the position up to and with high, which are about rows many.
 func (k *task) keySlice(r state.Range, high []string, rows float64) slice {
 	low := r.From()
-	s := slice{where: k.between(low != nil), args: append(anys(high), anys(low)...), next: r, rows: rows}
+	s := slice{where: k.between(low != nil), args: append(anys(high), anys(low)...), next: r, again: r, rows: rows}
 	s.next.Position.Low = high
 	s.next.Position.Passed += rows
 	s.next.Done = equal(high, r.High)

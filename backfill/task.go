@@ -3,6 +3,7 @@ package backfill
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/tandem-go/tandem/expand"
 	"github.com/tandem-go/tandem/internal/catalog"
@@ -33,6 +34,7 @@ type task struct {
 	convert     func(scanned any) ([]any, error)
 	scan        func() any
 	columns     func(scanned any) []any // its scan destinations
+	timeout     time.Duration           // for one conversion
 
 	mirror *guard.Map // of a replaced table: rows are inserted into another; else nil
 	extra  string     // which rows of the table alone differ, a predicate on t; "" when rows are compared
@@ -177,7 +179,7 @@ func (k *task) keyArrays() (arrays, names, same string) {
 	return strings.Join(a, ", "), strings.Join(n, ", "), strings.Join(s, " AND ")
 }
 
-// readSQL reads rows for writeBack: key, and for a conversion in Go the source as text and as it is.
+// readSQL reads rows for writeBack: key, and for a conversion in Go the source as text and as it is, and where the row lies.
 func (k *task) readSQL(where string) string {
 	return k.readColumns() + " FROM " + k.from() + " WHERE " + where + " AND " + k.todo
 }
@@ -187,7 +189,7 @@ func (k *task) readColumns() string {
 		return "SELECT " + k.keyText()
 	}
 	source := ident.QuoteAll("t.", k.source)
-	return "SELECT " + k.keyText() + ", " + strings.Join(source, "::text, ") + "::text, " + strings.Join(source, ", ")
+	return "SELECT " + k.keyText() + ", " + strings.Join(source, "::text, ") + "::text, " + strings.Join(source, ", ") + ", t.ctid"
 }
 
 // writeBackSQL writes converted values where the row is still as it was read: its source columns have the same text and it is still to be done. Parameters: an

@@ -26,6 +26,8 @@ type VerifyOptions struct {
 	Throttles []throttle.Signal // as of Options
 	Progress  func(Progress)    // as of Options
 	Log       *slog.Logger      // as of Options
+
+	ConvertTimeout time.Duration // as of Options, of Forward and Backward of one row together
 }
 
 // Report is what Verify found.
@@ -57,7 +59,7 @@ func Verify(ctx context.Context, db *sqlx.DB, p expand.Any, o VerifyOptions) (Re
 const staleVerify = time.Hour
 
 func verify(ctx context.Context, db *sqlx.DB, p expand.Any, vo VerifyOptions) (report Report, err error) {
-	o, err := Options{Workers: vo.Workers, Target: vo.Target, Batch: vo.Batch, Throttles: vo.Throttles, Progress: vo.Progress, Log: vo.Log}.withDefaults()
+	o, err := Options{Workers: vo.Workers, Target: vo.Target, Batch: vo.Batch, Throttles: vo.Throttles, Progress: vo.Progress, Log: vo.Log, ConvertTimeout: vo.ConvertTimeout}.withDefaults()
 	if err != nil {
 		return report, err
 	}

@@ -70,7 +70,7 @@ func TestKilledVerify(t *testing.T) {
 			o := backfill.VerifyOptions{Batch: 100, Target: 10e9}
 			report, err := backfill.Verify(b.ctx, b.db, p, o)
 			require.NoError(t, err)
-			require.Equal(t, backfill.Report{Rows: 1000, Differences: 4, Keys: [][]string{{"1"}, {"150"}, {"301"}, {"1000"}}}, report)
+			requireReport(t, backfill.Report{Rows: 1000, Differences: 4, Keys: [][]string{{"1"}, {"150"}, {"301"}, {"1000"}}}, report)
 
 			// one that has rested for an hour is begun anew
 			cmd, _, _ = b.verifying(name, "3")
@@ -81,7 +81,7 @@ func TestKilledVerify(t *testing.T) {
 			b.exec(`UPDATE tandem.backfill SET updated_at = updated_at - interval '61 min' WHERE kind = 'verify'`)
 			report, err = backfill.Verify(b.ctx, b.db, p, o)
 			require.NoError(t, err)
-			require.Equal(t, backfill.Report{Rows: 1000, Differences: 6, Keys: [][]string{{"1"}, {"2"}, {"3"}, {"150"}, {"301"}, {"1000"}}}, report)
+			requireReport(t, backfill.Report{Rows: 1000, Differences: 6, Keys: [][]string{{"1"}, {"2"}, {"3"}, {"150"}, {"301"}, {"1000"}}}, report)
 		})
 	}
 }

@@ -119,14 +119,7 @@ func (v *verifier) see(ctx context.Context, k *task, s slice) (f found, err erro
 // halves compares rows by their keys; one alone that the server refuses to convert is a difference.
 func (v *verifier) halves(ctx context.Context, k *task, keys [][]string) (f found, err error) {
 	arrays, names, same := k.keyArrays()
-	columns := make([][]string, len(k.types))
-	for _, key := range keys {
-		add(columns, key)
-	}
-	args := make([]any, len(columns))
-	for i := range columns {
-		args[i] = pq.Array(columns[i])
-	}
+	args := keyArgs(len(keys), len(k.types), func(i int) []string { return keys[i] })
 	err = v.look(ctx, func(ctx context.Context, q sqlx.QueryerContext) (err error) {
 		f, err = v.compareInServer(ctx, q, k, k.compared()+" JOIN unnest("+arrays+") AS v("+names+") ON "+same, "true", args)
 		return err

@@ -5,12 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 
 	"github.com/jmoiron/sqlx"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/tandem-go/tandem/internal/ident"
 	"github.com/tandem-go/tandem/internal/phase"
@@ -22,10 +20,8 @@ type pairOfRow struct {
 	stamp   sql.NullInt64
 	was, is any
 	read    legible
+	differs bool
 }
-
-// chunkRows go from the reader to the converters at a time.
-const chunkRows = 256
 
 // compareInGo reads rows and asks the pair, while it goes on reading.
 func (v *verifier) compareInGo(ctx context.Context, q sqlx.QueryerContext, k *task, from, where string, args []any) (f found, err error) {
@@ -35,22 +31,8 @@ func (v *verifier) compareInGo(ctx context.Context, q sqlx.QueryerContext, k *ta
 		return f, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	g := new(errgroup.Group)
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	var results []*[][]string // of each chunk, in order
-	chunk := make([]*pairOfRow, 0, chunkRows)
-	compare := func() {
-		these, differ := chunk, new([][]string)
-		results, chunk = append(results, differ), make([]*pairOfRow, 0, chunkRows)
-		g.Go(func() error {
-			for _, r := range these {
-				if v.rowDiffers(r) {
-					*differ = append(*differ, r.key)
-				}
-			}
-			return nil
-		})
-	}
+	var all []*pairOfRow
+	p := newPool(k.timeout, func(r *pairOfRow) []string { return r.key }, func(r *pairOfRow) { r.differs = v.rowDiffers(r) })
 	for rows.Next() {
 		r := &pairOfRow{key: make([]string, len(k.types)), was: v.conversion.ScanOld(), is: v.conversion.ScanNew()}
 		to := make([]any, 0, len(r.key)+1+len(k.d.Old)+len(k.d.New))
@@ -59,20 +41,24 @@ func (v *verifier) compareInGo(ctx context.Context, q sqlx.QueryerContext, k *ta
 		}
 		to = append(append(to, &r.stamp), r.read.columns(v.conversion.Old(r.was))...)
 		if err := rows.Scan(append(to, r.read.columns(v.conversion.New(r.is))...)...); err != nil {
-			return found{}, errors.Join(err, g.Wait())
+			return found{}, err
 		}
 		f.rows++
-		if chunk = append(chunk, r); len(chunk) == chunkRows {
-			compare()
+		all = append(all, r)
+		if err := p.add(ctx, r); err != nil {
+			return found{}, err
 		}
 	}
-	compare()
-	err = errors.Join(g.Wait(), rows.Err())
-	for _, differ := range results {
-		f.keys = append(f.keys, *differ...)
+	if err := errors.Join(rows.Err(), p.wait(ctx)); err != nil {
+		return found{}, err
+	}
+	for _, r := range all {
+		if r.differs {
+			f.keys = append(f.keys, r.key)
+		}
 	}
 	f.differences = int64(len(f.keys))
-	return f, err
+	return f, nil
 }
 
 // rowDiffers asks the pair. A value that does not convert is a difference like any other.

@@ -23,7 +23,13 @@ type worker struct {
 	before state.Updates // as the transaction under way began
 	said   string        // why it rests, as the range says
 	last   statement     // of this range or of the one before: a range of one statement does not spare the rest after it
+	aside  [][]string    // keys of rows of the present slice that the server refused
 	do     func(ctx context.Context, s slice) (statement, error)
+
+	// of a conversion in Go:
+	reader *reader
+	window *window // under way
+	next   *ahead  // the one behind it; nil: none is being read
 }
 
 // statement is what one transaction has done.
@@ -34,6 +40,7 @@ type statement struct {
 	took   time.Duration
 
 	updated, hot int64 // row versions made, and of them those without new index entries
+	cut          bool  // there was no room for all rows
 }
 
 // work runs the workers until no range of the round is left, or Options.For is over.
@@ -132,8 +139,9 @@ func (o *others) silent() (tokens []int64) {
 
 // overRange goes over one range to its end, or until Options.For is over: by one statement at least, so that calls of any length end.
 func (w *worker) overRange(ctx context.Context, claimed state.Range) (err error) {
-	w.saved, w.task = claimed, w.taskOn(claimed.Relation)
+	w.saved, w.task, w.window = claimed, w.taskOn(claimed.Relation), nil
 	defer func() {
+		w.forget()
 		if !w.saved.Done && !errors.Is(err, ErrTaken) {
 			err = errors.Join(err, w.saved.Release(ctx, w.db))
 		}
@@ -190,8 +198,12 @@ func (w *worker) step(ctx context.Context) (done statement, err error) {
 	}
 	w.heed(done.answer.Control)
 	w.size.limit(w.most())
-	w.size.took(s.rows, done.took, w.target())
-	w.order.did(s, done)
+	if done.cut {
+		w.size.limit(max(int(done.rows), minBatch))
+	} else {
+		w.size.took(s.rows, done.took, w.target())
+		w.order.did(s, done)
+	}
 	return done, w.note(ctx, done)
 }
 
@@ -218,7 +230,14 @@ func (w *worker) slice(ctx context.Context) (s slice, err error) {
 	if w.saved.Position.High == nil && w.order.forced != 1 {
 		err = w.retry(ctx, func(ctx context.Context) error { return w.order.look(ctx, w.db) })
 	}
-	return w.order.slice(w.saved, w.size.rows()), err
+	if err != nil || w.saved.Position.High != nil || w.reader == nil {
+		return w.order.slice(w.saved, w.size.rows(), nil), err
+	}
+	win, err := w.nextWindow(ctx)
+	if err != nil {
+		return s, err
+	}
+	return w.order.slice(w.saved, w.size.rows(), win), nil
 }
 
 // note keeps what is committed, and reports it.
@@ -268,26 +287,5 @@ func (w *worker) save(ctx context.Context, tx *sqlx.Tx, next state.Range, rows, 
 	done.saved, done.rows = next, rows
 	done.answer, err = next.Save(ctx, tx)
 	done.updated, done.hot = done.answer.Updated-w.before.Updated, done.answer.Hot-w.before.Hot
-	return done, err
-}
-
-// copyInServer is one UPDATE. The commit is asynchronous: a crash loses rows and position together, so nothing is skipped.
-func (w *worker) copyInServer(ctx context.Context, s slice) (done statement, err error) {
-	text, before := w.task.updateSQL(s.where), w.task.before("", s.where)
-	err = w.inTx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
-		if err := runAll(ctx, tx, before, s.args); err != nil {
-			return err
-		}
-		res, err := tx.ExecContext(ctx, text, s.args...)
-		if err != nil {
-			return err
-		}
-		written, err := res.RowsAffected()
-		if err != nil {
-			return err
-		}
-		done, err = w.save(ctx, tx, s.next, written, 0)
-		return err
-	})
 	return done, err
 }

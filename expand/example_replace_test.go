@@ -30,7 +30,7 @@ func ExampleReplacement() {
 		CREATE TABLE bookings_v2 (id int, day date, cents bigint, PRIMARY KEY (day, id)) PARTITION BY RANGE (day);
 		CREATE TABLE bookings_2026 PARTITION OF bookings_v2 FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')`)
 	must(expand.Apply(ctx, db, bookings, expand.Options{}))
-	db.MustExec(`INSERT INTO bookings VALUES (1, '2026-05-01', 12.34)`)
+	db.MustExec(`INSERT INTO bookings (id, day, price) VALUES (1, '2026-05-01', 12.34)`)
 	var cents int
 	must(db.Get(&cents, `SELECT cents FROM bookings_v2 WHERE id = 1`))
 	fmt.Println(cents)

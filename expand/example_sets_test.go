@@ -31,7 +31,7 @@ func ExampleMove() {
 	bio := expand.Move[*string]("users", "bio", "profiles", "user_id")
 	must(expand.Apply(ctx, db, bio, expand.Options{}))
 	must(switchover.Advance(ctx, db, bio.Name(), switchover.Expand, switchover.Options{}))
-	db.MustExec(`INSERT INTO users VALUES (1, 'wrote a program')`)
+	db.MustExec(`INSERT INTO users (id, bio) VALUES (1, 'wrote a program')`)
 	var there string
 	must(db.Get(&there, `SELECT bio FROM profiles WHERE user_id = 1`))
 	fmt.Println(bio.Name()+":", there)

@@ -279,6 +279,19 @@ func TestSampleOfABigTable(t *testing.T) {
 	require.Greater(t, len(seen), 800)
 }
 
+// Values that PostgreSQL compresses well are as long as they are: few of them are read.
+func TestSampleOfLongValues(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	db.MustExec(`CREATE TABLE notes (id int PRIMARY KEY, body text NOT NULL); INSERT INTO notes SELECT i, repeat('x', 1000000) FROM generate_series(1, 40) i`)
+	var read int
+	p := inGo("text", func(s string) (string, error) { read += len(s); return s, nil }, func(s string) (string, error) { return s, nil })
+	_, err := expand.Plan(t.Context(), db, p)
+	require.NoError(t, err)
+	require.Positive(t, read)
+	require.LessOrEqual(t, read, 4*8<<20, "8 MiB, each value converted a few times")
+}
+
 // Once a migration runs, a conversion that has turned out wrong does not keep a lost guard from coming back.
 func TestWrongConversionKeepsItsGuard(t *testing.T) {
 	t.Parallel()

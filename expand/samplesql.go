@@ -47,8 +47,8 @@ func (s *sample) pickSQL(ctx context.Context) (string, error) {
 		from += fmt.Sprintf(" TABLESAMPLE SYSTEM (%f) REPEATABLE (0)", 100*samplePages/size.Pages)
 	}
 	keys := fmt.Sprintf(`SELECT %s FROM (SELECT *, sum(tandem_size) OVER (ROWS UNBOUNDED PRECEDING) AS tandem_upto FROM (
-		SELECT %s, coalesce(pg_column_size(%s), 0) AS tandem_size FROM %s ORDER BY hashtext(ARRAY[%s]::text) LIMIT %d) x) t WHERE tandem_upto <= %d`,
-		key, key, old, from, keyText, sampleRows, sampleBytes)
+		SELECT %s, coalesce(octet_length(%s), 0) AS tandem_size FROM %s ORDER BY hashtext(ARRAY[%s]::text) LIMIT %d) x) t WHERE tandem_upto <= %d`,
+		key, key, s.octets(old), from, keyText, sampleRows, sampleBytes)
 	if size.Indexed {
 		for _, end := range []string{"IS NULL LIMIT 10", "IS NOT NULL ORDER BY " + old + " LIMIT 1", "IS NOT NULL ORDER BY " + old + " DESC LIMIT 1"} {
 			keys += fmt.Sprintf(" UNION (SELECT %s FROM %s AS t WHERE %s %s)", key, table, old, end)
@@ -57,6 +57,15 @@ func (s *sample) pickSQL(ctx context.Context) (string, error) {
 	same := "(" + key + ") = (" + ident.List("picked.", s.d.Key) + ")"
 	return fmt.Sprintf(`WITH picked AS MATERIALIZED (%s) SELECT (row_number() OVER (ORDER BY %s))::int AS tandem_n, ARRAY[%s] AS tandem_key, %s FROM picked JOIN %s AS t ON %s`,
 		keys, key, keyText, old, table, same), nil
+}
+
+// octets is what has the length of a value. That of text and bytea is known without reading it; pg_column_size would be the length as it is compressed.
+func (s *sample) octets(old string) string {
+	switch s.t.Column(s.d.Old[0]).Base {
+	case "text", "character varying", "bytea":
+		return old
+	}
+	return old + "::text"
 }
 
 // made are values from Go for rows of the sample.

@@ -38,7 +38,7 @@ func PlanTwins(ctx context.Context, db *sqlx.DB, p Any) ([]Step, error) {
 }
 
 // ApplyTwins runs PlanTwins, in Migrate or Switch (else ErrPhase). It may be run again at any time; an index build that was interrupted is dropped and begun
-// anew. The locks, by what is made:
+// anew. Options.Log hears how far a build is, and whom it waits for. The locks, by what is made:
 //
 //	index          SHARE UPDATE EXCLUSIVE   CONCURRENTLY, without a lock timeout: it waits for older transactions and holds no reader or writer up
 //	check          ACCESS EXCLUSIVE         for a moment, to add it

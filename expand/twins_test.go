@@ -40,3 +40,23 @@ func TestTwinsTakeTheirLocks(t *testing.T) {
 	require.Equal(t, []string{"build SHARE UPDATE EXCLUSIVE", "add ACCESS EXCLUSIVE", "validate SHARE UPDATE EXCLUSIVE",
 		"add SHARE ROW EXCLUSIVE", "validate SHARE UPDATE EXCLUSIVE", "carry ACCESS EXCLUSIVE", "analyze SHARE UPDATE EXCLUSIVE"}, said)
 }
+
+// While an index is built the log says how far it is, and names the session that it waits for.
+func TestIndexBuildIsLogged(t *testing.T) {
+	t.Parallel()
+	p := expand.Rename[*string]("users", "a", "b")
+	b := newBed(t, `CREATE TABLE users (id bigint PRIMARY KEY, a text); CREATE INDEX ON users (a)`, p)
+	b.set(switchover.Migrate)
+	b.db.MustExec(`INSERT INTO users SELECT i, 'name ' || i FROM generate_series(1, 1000) i`)
+	tx, err := b.db.BeginTxx(b.ctx, nil)
+	require.NoError(t, err)
+	tx.MustExec(`SET LOCAL application_name = report; SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT FROM users`)
+	held := make(chan string, 1)
+	require.NoError(t, expand.ApplyTwins(b.ctx, b.db, p, expand.Options{Log: func(line string) {
+		if strings.Contains(line, "(report)") && len(held) == 0 {
+			held <- line
+			_ = tx.Rollback() // or it would wait for ever
+		}
+	}}))
+	require.Regexp(t, `^index: waiting for (old snapshots|writers before (build|validation)).*, that of pid \d+ \(report\)$`, <-held)
+}

@@ -57,6 +57,8 @@ var obstacles = map[switchover.Phase][]obstacle{
 		{strayRow, `UPDATE tandem.stray SET at = at - interval '2 minutes'`, "strays", "cron by role bob from 10.0.0.7 wrote around the wrappers", true},
 		{`CREATE INDEX i ON users (user_name)`, `DROP INDEX i`, "twins", "index i has no valid twin on full_name: run expand.ApplyTwins", true},
 		{`ALTER TABLE users ADD CONSTRAINT c CHECK (user_name <> '')`, `ALTER TABLE users DROP CONSTRAINT c`, "twins", "check c has no valid twin", true},
+		{`GRANT SELECT (user_name) ON users TO PUBLIC`, `REVOKE SELECT (user_name) ON users FROM PUBLIC`, "twins", "full_name has not all that user_name has: run expand.ApplyTwins, or GRANT SELECT (full_name) ON public.users TO PUBLIC", true},
+		{`COMMENT ON COLUMN users.user_name IS 'as on the passport'`, `COMMENT ON COLUMN users.user_name IS NULL`, "twins", "or COMMENT ON COLUMN public.users.full_name IS 'as on the passport'", true},
 		{`DELETE FROM pg_statistic WHERE starelid = 'users'::regclass`, `ANALYZE users`, "statistics", "run ANALYZE users", true},
 		{memberRow, allMember, "members", "has not acknowledged Migrate", true},
 	},

@@ -115,6 +115,22 @@ func (a *asker) twins(ctx context.Context) error {
 			a.add(true, "twins", "%s %s has no valid twin on %s: run expand.ApplyTwins", w.Kind, ident.Quote(w.Of), ident.List("", a.m.Definition.New))
 		}
 	}
+	if err != nil {
+		return err
+	}
+	return a.attributes(ctx)
+}
+
+// attributes asks for what new has not like old besides: a grant that is missing is an error to whoever reads it in Switch.
+func (a *asker) attributes(ctx context.Context) error {
+	d := a.m.Definition
+	if d.IsSet() || d.Moved() || d.Replaces() {
+		return nil
+	}
+	missing, err := catalog.Attributes(ctx, a.db, a.table, d.Old[0], d.New[0])
+	for _, sql := range missing {
+		a.add(true, "twins", "%s has not all that %s has: run expand.ApplyTwins, or %s", ident.Quote(d.New[0]), ident.Quote(d.Old[0]), sql)
+	}
 	return err
 }
 

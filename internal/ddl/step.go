@@ -50,7 +50,7 @@ func (s Step) String() string {
 type Options struct {
 	LockTimeout time.Duration // how long one try may wait for a lock, and so make others wait behind it; defaults to 200 ms
 	Attempts    int           // tries for each step, with full jitter between them; defaults to 30
-	Log         func(string)  // gets a line for each step; defaults to none
+	Log         func(string)  // gets a line for each step, and while an index is built how far it is and whom it waits for; one call at a time; defaults to none
 }
 
 // The default lock timeout lies below deadlock_timeout (1 s), so that a waiting step never starts the deadlock detector, and 30 tries
@@ -93,7 +93,7 @@ func Run(ctx context.Context, db *sqlx.DB, table ident.Table, steps []Step, o Op
 	}
 	for i, s := range steps {
 		o.Log(s.Name)
-		if err := Try(ctx, db, table, o, s.run(db, o)); err != nil {
+		if err := Try(ctx, db, table, o, s.run(db, table, o)); err != nil {
 			return i, fmt.Errorf("step %q: %w", s.Name, err)
 		}
 	}
@@ -111,9 +111,10 @@ func noLock(err error) bool {
 	return state == pg.LockNotAvailable || state == pg.Deadlock
 }
 
-func (s Step) run(db *sqlx.DB, o Options) func(context.Context) error {
+func (s Step) run(db *sqlx.DB, table ident.Table, o Options) func(context.Context) error {
 	if s.Concurrently {
 		return func(ctx context.Context) error {
+			defer watch(ctx, db, table, o.Log)()
 			for _, sql := range s.SQL {
 				if _, err := db.ExecContext(ctx, sql); err != nil {
 					return pg.Cause(ctx, err)

@@ -44,7 +44,7 @@ func SetControl(ctx context.Context, db *sqlx.DB, migration, what string, change
 		return err
 	}
 	return pg.InTx(ctx, db, pg.Settings{}, func(ctx context.Context, tx *sqlx.Tx) error {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO tandem.control VALUES ($1, '{}') ON CONFLICT DO NOTHING`, migration); err != nil {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO tandem.control (migration, control) VALUES ($1, '{}') ON CONFLICT DO NOTHING`, migration); err != nil {
 			return fmt.Errorf("control of %s: %w", migration, err)
 		}
 		var c Control
