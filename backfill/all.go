@@ -57,6 +57,7 @@ func newAll(ctx context.Context, db *sqlx.DB, pairs []expand.Any, o Options) (*a
 		return nil, fmt.Errorf("backfill: %w", err)
 	}
 	a := &all{pairs: pairs, runners: make([]*runner, len(pairs))}
+	working := &stint{length: o.For}
 	var early error
 	for i, p := range pairs {
 		switch {
@@ -73,6 +74,7 @@ func newAll(ctx context.Context, db *sqlx.DB, pairs []expand.Any, o Options) (*a
 		case err != nil:
 			return nil, fmt.Errorf("backfill %s: %w", p.Name(), err)
 		}
+		r.stint = working
 		if a.runners[i] = r; r.task.exprs != nil && r.task.inPlace() {
 			a.members = append(a.members, r)
 		}
@@ -100,7 +102,7 @@ func (a *all) join(ctx context.Context, db *sqlx.DB, o Options) error {
 	}
 	k.target, k.todo = columns, "("+strings.Join(todo, " OR ")+")"
 	a.together = runnerOf(db, o, &k)
-	a.together.oid, a.together.until = first.oid, first.until
+	a.together.oid, a.together.stint = first.oid, first.stint
 	a.together.kind = k.kind + " with " + strings.Join(names[1:], ", ") + strings.TrimPrefix(first.kind, k.kind)
 	var err error
 	a.together.hinders, err = catalog.HeapOnly(ctx, db, k.d.Table, columns)
@@ -122,7 +124,7 @@ func (a *all) run(ctx context.Context) error {
 		}
 	}
 	for i, r := range a.runners {
-		if r == nil || common && r.over() {
+		if r == nil || r.over() {
 			continue
 		}
 		began := time.Now()

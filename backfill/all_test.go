@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -185,6 +186,31 @@ func TestRunAllBesideWriters(t *testing.T) {
 	<-done
 	require.NoError(t, err)
 	b.copied()
+}
+
+// The time of a call is that of all pairs together, and in the shortest one each call writes rows.
+func TestRunAllForOneStatement(t *testing.T) {
+	t.Parallel()
+	pairs := []expand.Any{size, goOnly(func(s string) (string, error) { return s, nil }), loud, count}
+	b := newSeveral(t, severalSQL(500), pairs...)
+	const written = `SELECT count(size_stamp) + count(full_name_stamp) + count(loud_name_stamp) FROM users`
+	calls, before := 0, 0
+	for done := false; !done; calls++ {
+		require.LessOrEqual(t, calls, 200, "each writes 10 rows at least, and each row is written three times")
+		res, err := backfill.RunAll(b.ctx, b.db, pairs, backfill.Options{Batch: 50, Stripes: 1, Target: 10e9, For: time.Nanosecond})
+		require.NoError(t, err)
+		done = !slices.ContainsFunc(res, func(r backfill.Result) bool { return !r.Done })
+		now := b.number(written)
+		if !done {
+			require.Greater(t, now, before)
+			require.LessOrEqual(t, now, before+50, "one statement, of whichever pairs")
+		}
+		before = now
+	}
+	require.GreaterOrEqual(t, calls, 30)
+	require.Equal(t, 1500, before)
+	b.copied()
+	require.Zero(t, b.number(`SELECT count(*) FROM users WHERE size IS DISTINCT FROM length(shirt)`))
 }
 
 // A pair that is not so far is left out; what makes no sense is refused by name.

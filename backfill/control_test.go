@@ -192,6 +192,45 @@ func TestSlowRate(t *testing.T) {
 	require.LessOrEqual(t, seen[0], int64(100))
 }
 
+// What a call reads first does not count: in the shortest of times each one writes rows, until nothing is left.
+func TestForOfOneStatement(t *testing.T) {
+	t.Parallel()
+	for name, p := range childPairs {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBed(t, usersSQL(1000), p)
+			b.exec(writtenOnceSQL)
+			calls := 0
+			for done := false; !done; calls++ {
+				require.LessOrEqual(t, calls, 100, "each writes 10 rows at least")
+				res, err := backfill.Run(b.ctx, b.db, p, backfill.Options{Batch: 50, Stripes: 1, Target: 10e9, For: time.Nanosecond})
+				require.NoError(t, err)
+				if done = res.Done; !done {
+					require.Positive(t, res.Rows)
+					require.LessOrEqual(t, res.Rows, int64(50), "one statement")
+				}
+				require.Zero(t, b.number(`SELECT count(*) FROM tandem.range WHERE owner <> ''`))
+			}
+			require.GreaterOrEqual(t, calls, 20)
+			require.Equal(t, 1000, b.number(`SELECT count(*) FROM written`))
+			b.verified(1000)
+		})
+	}
+}
+
+// A call that finds all ranges to be others' waits no longer than it may work.
+func TestForIsOverWhileOthersWork(t *testing.T) {
+	t.Parallel()
+	b := newBed(t, usersSQL(1000), fullName)
+	_, err := backfill.Run(b.ctx, b.db, b.pair, backfill.Options{Batch: 50, Stripes: 1, Target: 10e9, For: time.Nanosecond})
+	require.NoError(t, err)
+	b.exec(`UPDATE tandem.range SET token = nextval('tandem.token'), owner = 'another', seen_at = now() + interval '1 h' WHERE NOT done`)
+	res, err := backfill.Run(b.ctx, b.db, b.pair, backfill.Options{For: 300 * time.Millisecond})
+	require.NoError(t, err)
+	require.False(t, res.Done)
+	require.Zero(t, res.Rows, "it would take the range over after 10 s")
+}
+
 // A call that may work only so long keeps the position, and says that it is not done.
 func TestFor(t *testing.T) {
 	t.Parallel()

@@ -36,7 +36,7 @@ type Options struct {
 	Throttles []throttle.Signal // what it gives way to, read once a second with one connection more; defaults to none, throttle.Default has some
 	// ConvertTimeout is what a conversion in Go may take of one row, from 100 ms up, before the run ends with ErrStuck; defaults to 1 min.
 	ConvertTimeout time.Duration
-	For            time.Duration  // how long this call works; then it returns with Result.Done false; defaults to until all is done
+	For            time.Duration  // how long this call works, from its first range on, one statement at least where nothing holds it; then it returns with Result.Done false; defaults to until all is done
 	Progress       func(Progress) // called after each statement and while workers rest, one call at a time, while workers wait; defaults to none
 	Log            *slog.Logger   // a line each 10 s, and what holds workers; defaults to none
 }

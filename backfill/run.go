@@ -73,10 +73,10 @@ type runner struct {
 	db      *sqlx.DB
 	o       Options
 	task    *task
-	oid     int64     // of its table
-	other   *task     // of a relation with rows of another kind, for verify; else nil
-	kind    string    // of the pass: copy, reverse, verify; of a part of the rows with Options.Where
-	until   time.Time // Options.For is over; zero: never
+	oid     int64  // of its table
+	other   *task  // of a relation with rows of another kind, for verify; else nil
+	kind    string // of the pass: copy, reverse, verify; of a part of the rows with Options.Where
+	stint   *stint // Options.For
 	monitor *throttle.Monitor
 	standby *standby // rows are read there; nil: where they are written
 	hinders string   // an index that makes heap-only updates impossible
@@ -140,15 +140,11 @@ func newRunner(ctx context.Context, db *sqlx.DB, p expand.Any, o Options) (*runn
 
 func runnerOf(db *sqlx.DB, o Options, k *task) *runner {
 	k.timeout = o.ConvertTimeout
-	r := &runner{db: db, o: o, task: k, kind: k.kind}
-	if o.For > 0 {
-		r.until = time.Now().Add(o.For)
-	}
-	return r
+	return &runner{db: db, o: o, task: k, kind: k.kind, stint: &stint{length: o.For}}
 }
 
 // over tells whether Options.For is over.
-func (r *runner) over() bool { return !r.until.IsZero() && time.Now().After(r.until) }
+func (r *runner) over() bool { return r.stint.over() }
 
 // rounds goes over the table until no row is left to do.
 func (r *runner) rounds(ctx context.Context) error {

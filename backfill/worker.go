@@ -63,9 +63,10 @@ func (r *runner) work(ctx context.Context, p state.Pass, stripes int, doer func(
 	return g.Wait()
 }
 
-// ranges claims one range after the other. When all that are left are others', it waits for them to be done or given up.
+// ranges claims one range after the other, one at least. When all that are left are others', it waits for them to be done or given up.
 func (w *worker) ranges(ctx context.Context) error {
-	for others := new(others); !w.over(); {
+	others := new(others)
+	for first := true; first || !w.over(); first = false {
 		var claimed *state.Range
 		var signs []state.Sign
 		err := w.retry(ctx, func(ctx context.Context) (err error) {
@@ -78,10 +79,12 @@ func (w *worker) ranges(ctx context.Context) error {
 		case err != nil:
 			return err
 		case claimed != nil:
+			w.stint.begin()
 			err = w.overRange(ctx, *claimed)
 		case len(signs) == 0:
 			return nil
 		default:
+			w.stint.begin()
 			others.hear(signs)
 			err = w.wait(ctx)
 		}
@@ -134,7 +137,7 @@ func (o *others) silent() (tokens []int64) {
 	return tokens
 }
 
-// overRange goes over one range to its end.
+// overRange goes over one range to its end, or until Options.For is over: by one statement at least, so that calls of any length end.
 func (w *worker) overRange(ctx context.Context, claimed state.Range) (err error) {
 	w.saved, w.task, w.window = claimed, w.taskOn(claimed.Relation), nil
 	defer func() {
@@ -147,7 +150,7 @@ func (w *worker) overRange(ctx context.Context, claimed state.Range) (err error)
 		return at(w.saved, err)
 	}
 	w.size.limit(w.most())
-	for !w.over() {
+	for first := true; first || !w.over(); first = false {
 		if err := w.rest(ctx, w.last.rows, w.last.took); err != nil {
 			return at(w.saved, err)
 		}
