@@ -179,3 +179,15 @@ func TestWideRows(t *testing.T) {
 		})
 	}
 }
+
+// Rows are written back by looking each up by its key: to read the whole index for each statement, as the planner would, takes longer than all else.
+func TestWrittenBackByLookups(t *testing.T) {
+	t.Parallel()
+	const rows = 150_000
+	b := newBed(t, usersSQL(rows), shout)
+	b.exec(`VACUUM ANALYZE users`)
+	const fetched = `SELECT idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'users'`
+	b.run2()
+	require.Eventually(t, func() bool { return b.number(fetched) >= rows }, waitTime, pollTime)
+	require.Less(t, b.number(fetched), 3*rows)
+}

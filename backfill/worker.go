@@ -264,7 +264,7 @@ func (w *worker) report(ctx context.Context, held string) error {
 
 // inTx is a transaction of a batch.
 func (w *worker) inTx(ctx context.Context, fn func(ctx context.Context, tx *sqlx.Tx) error) error {
-	s := pg.Settings{LockTimeout: lockTimeout, AsyncCommit: true, Application: throttle.Application + w.task.d.Name()}
+	s := pg.Settings{LockTimeout: lockTimeout, AsyncCommit: true, Application: throttle.Application + w.task.d.Name(), Lookups: w.task.exprs == nil}
 	return pg.InTx(ctx, w.db, s, func(ctx context.Context, tx *sqlx.Tx) (err error) {
 		if err := w.task.announce(ctx, tx); err != nil {
 			return err

@@ -19,6 +19,7 @@ type Settings struct {
 	AsyncCommit      bool   // synchronous_commit = off
 	Application      string // application_name, cut to 63 bytes by the server
 	ReadOnly         bool   // a standby takes no other
+	Lookups          bool   // rows are looked up one by one, by an index: of some thousand the planner takes reading a whole index or table for cheaper, in a table of less than some million
 }
 
 // readCommitted is asked for, because the server's default may be another: a statement that follows a lock must see what was committed while the
@@ -50,14 +51,16 @@ func (s Settings) apply(ctx context.Context, tx *sqlx.Tx) error {
 		async = "off"
 	}
 	lock, statement := millis(s.LockTimeout), millis(s.StatementTimeout)
-	if lock == "" && statement == "" && async == "" && s.Application == "" {
+	if lock == "" && statement == "" && async == "" && s.Application == "" && !s.Lookups {
 		return nil
 	}
 	_, err := tx.ExecContext(ctx, `
 		SELECT CASE WHEN $1 <> '' THEN set_config('lock_timeout', $1, true) END,
 		       CASE WHEN $2 <> '' THEN set_config('statement_timeout', $2, true) END,
 		       CASE WHEN $3 <> '' THEN set_config('synchronous_commit', $3, true) END,
-		       CASE WHEN $4 <> '' THEN set_config('application_name', $4, true) END`, lock, statement, async, s.Application)
+		       CASE WHEN $4 <> '' THEN set_config('application_name', $4, true) END,
+		       CASE WHEN $5 THEN (SELECT count(set_config(name, 'off', true)) FROM unnest(ARRAY['enable_hashjoin', 'enable_mergejoin', 'enable_seqscan', 'jit']) AS name) END`,
+		lock, statement, async, s.Application, s.Lookups)
 	return err
 }
 
