@@ -20,9 +20,16 @@ type Dependent struct {
 	Blocks bool   `db:"blocks"` // DROP COLUMN would fail or take it along; false: it would break later
 	Remedy string `db:"remedy"`
 	OID    int64  `db:"oid"` // in the catalog of its kind; 0 of what a partition has alone
+	Fixes  []Fix  `db:"-"`   // what solves it, where that can be told; in this order
 }
 
-func (d Dependent) String() string { return fmt.Sprintf("%s %s: %s", d.Kind, d.Name, d.Remedy) }
+func (d Dependent) String() string {
+	out := fmt.Sprintf("%s %s: %s", d.Kind, d.Name, d.Remedy)
+	for _, f := range d.Fixes {
+		out += "\n\t" + f.String()
+	}
+	return out
+}
 
 // setsColumn is an assignment to NEW.column in PL/pgSQL, or SELECT ... INTO it; not a comparison.
 const setsColumn = `'(^|;|\m(BEGIN|THEN|ELSE|LOOP)\M|\mINTO(\s+STRICT)?(?=\s))\s*NEW\s*\.\s*("%1$s"|%1$s\M)\s*(:?=|\mFROM\M|;)'`
