@@ -225,16 +225,27 @@ func (k constraint) commentSQL(t ident.Table) []string {
 	return []string{fmt.Sprintf("COMMENT ON CONSTRAINT %s ON %s IS %s", ident.Quote(k.Name), t.SQL(), ident.Literal(k.Comment))}
 }
 
-// foreignKeyBody exchanges the columns in FOREIGN KEY (a, b) REFERENCES ..., and in the list of ON DELETE SET NULL (a), which version 15 brought.
+// foreignKeyBody exchanges the columns in FOREIGN KEY (a, PERIOD b) REFERENCES ..., and in the list of ON DELETE SET NULL (a), which version 15 brought.
 func foreignKeyBody(d pair.Definition, k constraint) string {
-	rest := strings.TrimPrefix(k.Body, "FOREIGN KEY ("+k.Columns+")")
+	columns := exchange(d, k.Columns)
+	rest, ok := strings.CutPrefix(k.Body, "FOREIGN KEY ("+k.Columns+")")
+	if !ok {
+		rest = strings.TrimPrefix(k.Body, "FOREIGN KEY ("+withPeriod(k.Columns)+")")
+		columns = withPeriod(columns)
+	}
 	for _, action := range []string{" ON DELETE SET NULL (", " ON DELETE SET DEFAULT ("} {
 		if before, after, ok := strings.Cut(rest, action); ok {
 			list, end, _ := strings.Cut(after, ")")
 			rest = before + action + exchange(d, list) + ")" + end
 		}
 	}
-	return "FOREIGN KEY (" + exchange(d, k.Columns) + ")" + rest
+	return "FOREIGN KEY (" + columns + ")" + rest
+}
+
+// withPeriod is a list whose last column is the period of a temporal foreign key.
+func withPeriod(list string) string {
+	at := strings.LastIndex(list, ", ") + len(", ")
+	return list[:at] + "PERIOD " + list[at:]
 }
 
 // exchange puts new for old in a list of quoted names.
