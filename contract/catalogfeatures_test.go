@@ -151,7 +151,7 @@ var features = []feature{
 		COMMENT ON TRIGGER note ON users IS 'late'`, ends: remedied, why: "trigger note: "},
 	{name: "trigger that is told the column", sql: noop + `CREATE TRIGGER note BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION noop('user_name')`, ends: equal},
 	{name: "trigger that sets it", sql: `CREATE FUNCTION tidied() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.user_name := NEW.user_name; RETURN NEW; END';
-		CREATE TRIGGER tidy BEFORE INSERT OR UPDATE ON users FOR EACH ROW EXECUTE FUNCTION tidied();
+		CREATE TRIGGER tidy BEFORE INSERT OR UPDATE OF user_name ON users FOR EACH ROW EXECUTE FUNCTION tidied();
 		COMMENT ON TRIGGER tidy ON users IS 'tidy'`, ends: remedied, why: "trigger tidy: "},
 	{name: "function with a parsed body", sql: `CREATE FUNCTION first_of(n bigint) RETURNS text STABLE LANGUAGE sql BEGIN ATOMIC SELECT user_name FROM users WHERE id = n; END;
 		GRANT EXECUTE ON FUNCTION first_of TO pg_monitor;

@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jmoiron/sqlx"
@@ -138,5 +139,14 @@ func Dependents(ctx context.Context, q sqlx.QueryerContext, t *Table, d pair.Def
 	if err != nil {
 		return nil, fmt.Errorf("dependents of %s: %w", strings.Join(d.Old, ", "), pg.Cause(ctx, err))
 	}
-	return out, nil
+	all := slices.Clone(out)
+	return slices.DeleteFunc(out, func(x Dependent) bool { return superseded(all, x) }), nil
+}
+
+// sets tells a trigger that sets the column.
+func (d Dependent) sets() bool { return strings.HasPrefix(d.Remedy, "it sets the column") }
+
+// superseded tells what is said already of a trigger that sets the column: it has to go before the start, so nothing is to be made again for Relax.
+func superseded(list []Dependent, x Dependent) bool {
+	return x.Kind == "trigger" && !x.sets() && slices.ContainsFunc(list, func(y Dependent) bool { return y.Kind == x.Kind && y.OID == x.OID && y.sets() })
 }

@@ -40,7 +40,7 @@ func Fixes(ctx context.Context, db *sqlx.DB, t *Table, d pair.Definition, list [
 		}
 		acts := make([]*act, len(list))
 		for i, x := range list {
-			if known := actOf[x.Kind]; known != nil && x.Blocks && x.OID != 0 && !superseded(list, x) {
+			if known := actOf[x.Kind]; known != nil && x.Blocks && x.OID != 0 {
 				a, err := known(ctx, r, x)
 				if err != nil && !errors.Is(err, sql.ErrNoRows) { // it has gone meanwhile
 					return err
@@ -67,14 +67,6 @@ func Fixes(ctx context.Context, db *sqlx.DB, t *Table, d pair.Definition, list [
 	}
 	return fmt.Errorf("what mends the dependents of %s: %w", t, pg.Cause(ctx, err))
 }
-
-// superseded tells a trigger that is dropped for the time of the migration from what would make it again.
-func superseded(list []Dependent, x Dependent) bool {
-	return x.Kind == "trigger" && !x.sets() && slices.ContainsFunc(list, func(y Dependent) bool { return y.Kind == x.Kind && y.OID == x.OID && y.sets() })
-}
-
-// sets tells a trigger that sets the column.
-func (d Dependent) sets() bool { return strings.HasPrefix(d.Remedy, "it sets the column") }
 
 // act is how PostgreSQL is asked to spell one dependent.
 type act struct {
