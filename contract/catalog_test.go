@@ -2,6 +2,7 @@ package contract_test
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"slices"
@@ -28,7 +29,6 @@ type feature struct {
 	ends      string // of a rename: equal, remedied, refused
 	why       string // a word of the blocker, where it is not carried
 	retype    string // of a change of type; "": not asked, because ALTER COLUMN TYPE refuses it, or because it is no matter of types
-	new       string // the other type; defaults to varchar(60) of user_name, bigint of others
 }
 
 // featureSQL is what the features hang on.
@@ -66,10 +66,7 @@ func (f feature) old() string {
 }
 
 func (f feature) newType() string {
-	switch {
-	case f.new != "":
-		return f.new
-	case f.column == "":
+	if f.column == "" {
 		return "varchar(60)"
 	}
 	return "bigint"
@@ -106,7 +103,7 @@ func (f feature) plain(t *testing.T, newType string) snapshot {
 type featureServer struct {
 	version    int // 15
 	extensions []string
-	space      string // a tablespace; "": it lets none be made
+	space      string // a tablespace; "": this role is no superuser
 
 	mu    sync.Mutex
 	ended map[string]int // of a rename, and with the prefix retyped of a change of type
@@ -123,10 +120,10 @@ func newFeatureServer(t *testing.T) *featureServer {
 	conn, err := db.Connx(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
-	space := fmt.Sprintf("tandem_%d", os.Getpid())
+	space := fmt.Sprintf("tandem_%d_%s", os.Getpid(), strings.ToLower(rand.Text()[:10]))
 	for _, sql := range []string{`SET allow_in_place_tablespaces = on`, `CREATE TABLESPACE ` + space + ` LOCATION ''`} {
 		if _, err := conn.ExecContext(t.Context(), sql); err != nil {
-			t.Logf("without a tablespace, for which it takes a superuser: %v", err)
+			t.Logf("without tablespaces and other owners, for which it takes a superuser: %v", err)
 			return s
 		}
 	}
@@ -141,9 +138,9 @@ func newFeatureServer(t *testing.T) *featureServer {
 // features are those that the server has.
 func (s *featureServer) features(all []feature) (out []feature) {
 	for _, f := range all {
-		spaced := strings.Contains(f.sql, "%space%")
+		superuser := strings.Contains(f.sql, "%space%") || strings.Contains(f.sql, "OWNER TO")
 		f.sql = strings.ReplaceAll(f.sql, "%space%", s.space)
-		if f.since <= s.version && (f.until == 0 || s.version <= f.until) && (f.extension == "" || slices.Contains(s.extensions, f.extension)) && (s.space != "" || !spaced) {
+		if f.since <= s.version && (f.until == 0 || s.version <= f.until) && (f.extension == "" || slices.Contains(s.extensions, f.extension)) && (s.space != "" || !superuser) {
 			out = append(out, f)
 		}
 	}

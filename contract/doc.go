@@ -15,7 +15,7 @@
 //
 // # What is carried over
 //
-// After Drop of a pair of two columns in one table:
+// After Drop of a pair of two columns in one table (go test ./contract -run TestCatalog compares each with what ALTER TABLE leaves):
 //
 //	carried     NOT NULL (with its name, comment, NOT VALID, NO INHERIT), default, owned sequences, type and collation, storage, compression, statistics target, column options, comment, grants
 //	carried     indexes: unique, partial, of expressions, several columns, INCLUDE, order, operator class and its parameters, collation, NULLS NOT DISTINCT, btree, hash, gin, gist, spgist, brin,
