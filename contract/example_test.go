@@ -45,14 +45,15 @@ func ExampleCheck() {
 	ctx := context.Background()
 	db, drop := switched(ctx)
 	defer drop()
-	db.MustExec(`CREATE VIEW names AS SELECT user_name FROM users`)
+	db.MustExec(`CREATE POLICY named ON users USING (user_name <> '')`)
 	list, err := contract.Check(ctx, db, exampleName)
 	must(err)
 	for _, d := range list {
 		fmt.Println(d)
 	}
 	// Output:
-	// view names: make it read the new column (CREATE OR REPLACE VIEW, after Switch)
+	// policy named: ALTER POLICY so that it names the new column
+	// 	in Switch: ALTER POLICY named ON public.users USING ((full_name <> ''::text));
 }
 
 func ExamplePlan() {

@@ -25,7 +25,7 @@ func (w *work) finish() ([]expand.Step, error) {
 			return nil, fmt.Errorf("column %s: %w", ident.Quote(name), expand.ErrNoColumn)
 		}
 		if w.notNull(name) && !c.NotNull {
-			steps = append(steps, notNull(w.d, name, "")...)
+			steps = append(steps, notNull(w.d, name, w.newNotNull())...)
 		}
 		if want := w.newDefault(); want != "" && c.Default == "" {
 			steps = append(steps, expand.Step{Name: "default of new", Lock: "ACCESS EXCLUSIVE", Why: "metadata only",
@@ -41,6 +41,15 @@ func (w *work) notNull(name string) bool {
 		return slices.Contains(w.d.NotNull, name)
 	}
 	return w.m.Relaxed.NotNull
+}
+
+// newNotNull is the NOT NULL that new gets: a constraint of old's kind under another name, until old is dropped, where that kind is not the usual one.
+func (w *work) newNotNull() catalog.NotNull {
+	r := w.m.Relaxed
+	if w.d.IsSet() || r.Kind == "" {
+		return catalog.NotNull{}
+	}
+	return catalog.NotNull{Name: catalog.TwinName(w.d, r.Name), Kind: r.Kind}
 }
 
 // newDefault is forward of old's default; "" if there was none, or if only Go could convert it: then the gate to Complete asks for it. Columns of a set have no default
@@ -74,6 +83,13 @@ func (w *work) dropStep(ctx context.Context, tx *sqlx.Tx) (expand.Step, error) {
 		return s, err
 	}
 	s.SQL = guard.Remove(w.d)
+	if w.d.Carries() { // else they would go with old
+		owned, err := catalog.Owned(ctx, tx, w.table, w.d.Old[0], w.d.New[0])
+		if err != nil {
+			return s, err
+		}
+		s.SQL = append(s.SQL, owned...)
+	}
 	alter := "ALTER TABLE " + w.d.Table.SQL()
 	for _, name := range append(append([]string{}, w.d.Old...), w.d.Stamp) {
 		s.SQL = append(s.SQL, alter+" DROP COLUMN "+ident.Quote(name))
@@ -95,14 +111,18 @@ func (w *work) dropStep(ctx context.Context, tx *sqlx.Tx) (expand.Step, error) {
 	return s, err
 }
 
-// renameNotNull gives new's NOT NULL constraint the name of old's, where constraints of that kind have names.
+// renameNotNull gives new's NOT NULL constraint the name and the comment of old's, where constraints of that kind have names.
 func (w *work) renameNotNull(ctx context.Context, tx *sqlx.Tx) ([]string, error) {
 	if w.m.Relaxed.Name == "" || w.d.IsSet() {
 		return nil, nil
 	}
-	name, err := catalog.NotNullName(ctx, tx, w.table, w.d.New[0])
-	if err != nil || name == "" || name == w.m.Relaxed.Name {
+	is, err := catalog.ReadNotNull(ctx, tx, w.table, w.d.New[0])
+	if err != nil || is.Name == "" {
 		return nil, err
 	}
-	return []string{fmt.Sprintf("ALTER TABLE %s RENAME CONSTRAINT %s TO %s", w.d.Table.SQL(), ident.Quote(name), ident.Quote(w.m.Relaxed.Name))}, nil
+	var out []string
+	if is.Name != w.m.Relaxed.Name {
+		out = append(out, fmt.Sprintf("ALTER TABLE %s RENAME CONSTRAINT %s TO %s", w.d.Table.SQL(), ident.Quote(is.Name), ident.Quote(w.m.Relaxed.Name)))
+	}
+	return append(out, commentOn(w.d, w.m.Relaxed.Name, w.m.Relaxed.Comment)...), nil
 }

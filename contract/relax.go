@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/jmoiron/sqlx"
 
@@ -60,11 +61,11 @@ func (w *work) relaxColumn(ctx context.Context, s *expand.Step, r *state.Relaxed
 		}
 		alter := "ALTER TABLE " + w.d.Table.SQL() + " ALTER COLUMN " + ident.Quote(name)
 		if c.NotNull {
-			constraint, err := catalog.NotNullName(ctx, w.db, w.table, name)
+			constraint, err := catalog.ReadNotNull(ctx, w.db, w.table, name)
 			if err != nil {
 				return err
 			}
-			r.NotNull, r.Name = true, constraint
+			r.NotNull, r.Name, r.Kind, r.Comment = true, constraint.Name, constraint.Kind, constraint.Comment
 			s.SQL = append(s.SQL, alter+" DROP NOT NULL")
 			r.Restore = append(r.Restore, notNull(w.d, name, constraint)...)
 		}
@@ -118,12 +119,20 @@ func (w *work) note(r state.Relaxed) func(ctx context.Context, tx *sqlx.Tx) erro
 }
 
 // notNull is the way to SET NOT NULL without a scan under ACCESS EXCLUSIVE: PostgreSQL takes a validated check as the proof.
-func notNull(d expand.Definition, column, constraint string) []ddl.Step {
+func notNull(d expand.Definition, column string, constraint catalog.NotNull) []ddl.Step {
 	alter := "ALTER TABLE " + d.Table.SQL()
 	check := ident.Quote(ident.Derive("tandem_", column, "_not_null"))
 	set := alter + " ALTER COLUMN " + ident.Quote(column) + " SET NOT NULL"
-	if constraint != "" { // from PostgreSQL 18 on it has a name, which is to be kept
-		set = alter + " ADD CONSTRAINT " + ident.Quote(constraint) + " NOT NULL " + ident.Quote(column)
+	named := []string{}
+	if constraint.Name != "" { // from PostgreSQL 18 on it has a name, which is to be kept
+		set = alter + " ADD CONSTRAINT " + ident.Quote(constraint.Name) + " NOT NULL " + ident.Quote(column)
+		if constraint.Kind != "" {
+			set += " " + constraint.Kind
+		}
+		named = commentOn(d, constraint.Name, constraint.Comment)
+	}
+	if strings.Contains(constraint.Kind, "NOT VALID") { // there may be rows with NULL
+		return []ddl.Step{{Name: "set NOT NULL", Lock: "ACCESS EXCLUSIVE", Why: "metadata only: NOT VALID, as before", SQL: append([]string{set}, named...)}}
 	}
 	message := d.Name() + ": rows with NULL in " + ident.Quote(column) + ", which is to be NOT NULL: mend them, and run it again"
 	return []ddl.Step{
@@ -134,6 +143,14 @@ func notNull(d expand.Definition, column, constraint string) []ddl.Step {
 			alter + " DROP CONSTRAINT IF EXISTS " + check,
 			alter + " ADD CONSTRAINT " + check + " CHECK (" + ident.Quote(column) + " IS NOT NULL) NOT VALID"}},
 		{Name: "validate it", Lock: "SHARE UPDATE EXCLUSIVE", Scans: true, SQL: []string{alter + " VALIDATE CONSTRAINT " + check}},
-		{Name: "set NOT NULL", Lock: "ACCESS EXCLUSIVE", Why: "the validated check spares the scan", SQL: []string{set, alter + " DROP CONSTRAINT " + check}},
+		{Name: "set NOT NULL", Lock: "ACCESS EXCLUSIVE", Why: "the validated check spares the scan", SQL: append([]string{set, alter + " DROP CONSTRAINT " + check}, named...)},
 	}
+}
+
+// commentOn gives a constraint its comment.
+func commentOn(d expand.Definition, constraint, comment string) []string {
+	if comment == "" {
+		return nil
+	}
+	return []string{"COMMENT ON CONSTRAINT " + ident.Quote(constraint) + " ON " + d.Table.SQL() + " IS " + ident.Literal(comment)}
 }

@@ -27,7 +27,7 @@ const sampled = 6
 // How a column of a sample schema may end. The reason stands behind it.
 const (
 	equal    = "equal"                  // the catalog is what RENAME COLUMN leaves
-	remedied = "equal after the remedy" // the same, after what Check asked for
+	remedied = "equal after the remedy" // the same, with the SQL that Check has given
 	refused  = "refused"                // by the declaration, Plan or Check, before anything was touched
 )
 
@@ -182,7 +182,7 @@ func (s *sampleSchema) ask(t *testing.T, p expand.Any) (list []expand.Dependent,
 	for _, d := range list {
 		if d.Blocks {
 			kinds = append(kinds, d.Kind)
-			s.trueOf(t, p, d)
+			trueOf(t, s.yardstick, s.before, p, d)
 		}
 	}
 	outcome = equal
@@ -190,7 +190,7 @@ func (s *sampleSchema) ask(t *testing.T, p expand.Any) (list []expand.Dependent,
 		outcome = remedied
 	}
 	for _, d := range list {
-		if d.Blocks && !isView(d) && d.Kind != "trigger" {
+		if d.Blocks && len(d.Fixes) == 0 {
 			outcome = refused + " by Check"
 		}
 	}
@@ -202,9 +202,9 @@ func (s *sampleSchema) ask(t *testing.T, p expand.Any) (list []expand.Dependent,
 }
 
 // trueOf wants the reason to be true: DROP COLUMN fails, or takes along what was named, or leaves a table that takes no write.
-func (s *sampleSchema) trueOf(t *testing.T, p expand.Any, d expand.Dependent) {
+func trueOf(t *testing.T, db *sqlx.DB, before snapshot, p expand.Any, d expand.Dependent) {
 	t.Helper()
-	tx, err := s.yardstick.BeginTxx(t.Context(), nil)
+	tx, err := db.BeginTxx(t.Context(), nil)
 	require.NoError(t, err)
 	defer func() { _ = tx.Rollback() }()
 	table := p.Definition().Table.SQL()
@@ -212,7 +212,7 @@ func (s *sampleSchema) trueOf(t *testing.T, p expand.Any, d expand.Dependent) {
 		return
 	}
 	name, _, _ := strings.Cut(d.Name, " of partition ")
-	lost := missing(s.before.lines, takeSnapshot(t, tx, "").lines)
+	lost := missing(before.lines, takeSnapshot(t, tx, "").lines)
 	if slices.ContainsFunc(lost, func(line string) bool { return strings.Contains(line, " "+name+" ") }) {
 		return
 	}
@@ -233,5 +233,3 @@ func (s *sampleSchema) renamed(t *testing.T, p expand.Any) snapshot {
 	defer rename(p.Definition().New[0], p.Definition().Old[0])
 	return takeSnapshot(t, s.yardstick, s.dsn)
 }
-
-func isView(d expand.Dependent) bool { return d.Kind == "view" || d.Kind == "materialized view" }

@@ -21,14 +21,15 @@ func (s *sampleSchema) migrate(t *testing.T, p expand.Any, list []expand.Depende
 	w := &walker{T: t, gates: quick, ctx: t.Context(), dsn: pgtest.Copy(t, s.template), pair: p}
 	w.db = pgtest.Open(t, w.dsn)
 	before := w.contents(p.Definition().Old[0])
-	again := w.dropTriggers(list)
+	w.fix(list, switchover.Start)
 	require.NoError(t, expand.Apply(w.ctx, w.db, p, expand.Options{}))
 	w.touch()
 	w.toMigrate()
 	w.touch()
+	w.fix(list, switchover.Migrate)
 	w.toSwitch()
 	w.touch()
-	w.replaceViews(list, want)
+	w.fix(list, switchover.Switch)
 	w.once(contract.Relax, quick)
 	w.touch()
 	w.advance(switchover.Contract)
@@ -37,7 +38,7 @@ func (s *sampleSchema) migrate(t *testing.T, p expand.Any, list []expand.Depende
 	gates := quick
 	gates.Waive = map[string]string{"mentions": "functions and triggers' arguments are as wrong after RENAME COLUMN"}
 	w.once(contract.Drop, gates)
-	w.exec(again)
+	w.fix(list, switchover.Complete)
 	require.Equal(t, before, w.contents(p.Definition().New[0]))
 	want.same(t, takeSnapshot(t, w.db, w.dsn))
 }
@@ -49,29 +50,26 @@ func (w *walker) once(stage contract.Stage, gates switchover.Options) {
 	require.NoError(w, contract.Apply(ctx, w.db, w.pair, stage, contract.Options{Gates: gates}))
 }
 
-// dropTriggers drops those that Check wants dropped, and returns what makes them again.
-func (w *walker) dropTriggers(list []expand.Dependent) (again string) {
+// fix runs the SQL that the blockers name for a phase. Before it, Relax refuses and names it.
+func (w *walker) fix(list []expand.Dependent, in switchover.Phase) {
 	w.Helper()
-	table := w.pair.Definition().Table.SQL()
+	var sql []string
 	for _, d := range list {
-		if d.Blocks && d.Kind == "trigger" {
-			var create string
-			require.NoError(w, w.db.GetContext(w.ctx, &create, `SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = to_regclass($1) AND quote_ident(tgname) = $2`, table, d.Name))
-			w.exec(`DROP TRIGGER ` + d.Name + ` ON ` + table)
-			again += create + "; "
+		for _, f := range d.Fixes {
+			if f.In == in {
+				sql = append(sql, f.SQL)
+			}
 		}
 	}
-	return again
-}
-
-// replaceViews lets views read the new column, as they do after RENAME COLUMN. Until then Relax refuses.
-func (w *walker) replaceViews(list []expand.Dependent, want snapshot) {
-	w.Helper()
-	for _, d := range list {
-		if isView(d) {
-			require.ErrorIs(w, contract.Apply(w.ctx, w.db, w.pair, contract.Relax, contract.Options{Gates: quick}), contract.ErrDependents)
-			w.exec(want.views[d.Name])
+	if in == switchover.Switch && len(sql) > 0 {
+		err := contract.Apply(w.ctx, w.db, w.pair, contract.Relax, contract.Options{Gates: quick})
+		require.ErrorIs(w, err, contract.ErrDependents)
+		for _, s := range sql {
+			require.ErrorContains(w, err, s)
 		}
+	}
+	for _, s := range sql {
+		w.exec(s)
 	}
 }
 

@@ -17,15 +17,14 @@ import (
 
 // snapshot is a whole schema.
 type snapshot struct {
-	lines []string          // Describe of each table, partition and view; functions
-	dump  []string          // pg_dump's entries, where there is a pg_dump of the server's version
-	views map[string]string // SQL that gives a view its definition
+	lines []string // Describe of each table, partition and view; functions
+	dump  []string // pg_dump's entries, where there is a pg_dump of the server's version
 }
 
 // takeSnapshot reads the public schema. Without a dsn there is no dump.
 func takeSnapshot(t *testing.T, q sqlx.QueryerContext, dsn string) snapshot {
 	t.Helper()
-	s := snapshot{views: map[string]string{}}
+	var s snapshot
 	var names []string
 	require.NoError(t, sqlx.SelectContext(t.Context(), q, &names, `SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm') ORDER BY 1`))
 	for _, name := range names {
@@ -38,18 +37,6 @@ func takeSnapshot(t *testing.T, q sqlx.QueryerContext, dsn string) snapshot {
 	var functions []string
 	require.NoError(t, sqlx.SelectContext(t.Context(), q, &functions, `SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prokind <> 'a' ORDER BY 1`))
 	s.lines = append(s.lines, functions...)
-	var views []struct{ Name, Body string }
-	require.NoError(t, sqlx.SelectContext(t.Context(), q, &views, `
-		SELECT quote_ident(relname) AS name, 'CREATE OR REPLACE VIEW ' || oid::regclass || ' AS ' || pg_get_viewdef(oid) AS body
-		FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'v'
-		UNION ALL
-		SELECT quote_ident(relname), concat_ws('; ', 'DROP MATERIALIZED VIEW ' || oid::regclass,
-		       'CREATE MATERIALIZED VIEW ' || oid::regclass || ' AS ' || rtrim(pg_get_viewdef(oid), ';'),
-		       (SELECT string_agg(pg_get_indexdef(indexrelid), '; ') FROM pg_index WHERE indrelid = c.oid))
-		FROM pg_class c WHERE relnamespace = 'public'::regnamespace AND relkind = 'm'`))
-	for _, v := range views {
-		s.views[v.Name] = v.Body
-	}
 	if dsn != "" {
 		s.dump = dumpEntries(t, q, dsn)
 	}
@@ -89,7 +76,8 @@ var dumpers = sync.OnceValue(func() map[string]string {
 	return out
 })
 
-// dumpEntries are the entries of pg_dump, sorted, and the columns of each table sorted too: all but the position of columns.
+// dumpEntries are the entries of pg_dump, sorted, and the columns of each table and statistics object and the grants of each object sorted too: all but the position of columns and
+// the order in which things were granted.
 func dumpEntries(t *testing.T, q sqlx.QueryerContext, dsn string) []string {
 	t.Helper()
 	var major string
@@ -104,7 +92,12 @@ func dumpEntries(t *testing.T, q sqlx.QueryerContext, dsn string) []string {
 	last := len(entries) - 1
 	entries[last], _, _ = strings.Cut(entries[last], "\n--\n-- PostgreSQL database dump complete")
 	for i, e := range entries {
-		if strings.Contains(e, "; Type: TABLE;") {
+		switch {
+		case strings.Contains(e, "; Type: STATISTICS;"):
+			words := strings.Fields(strings.ReplaceAll(e, ",", ""))
+			slices.Sort(words)
+			entries[i] = strings.Join(words, " ")
+		case strings.Contains(e, "; Type: TABLE;"), strings.Contains(e, "; Type: ACL;"):
 			lines := strings.Split(strings.ReplaceAll(e, ",\n", "\n"), "\n")
 			slices.Sort(lines)
 			entries[i] = strings.Join(lines, "\n")

@@ -59,7 +59,8 @@ type Options struct {
 }
 
 // Check lists what names the old column and does not move by itself. Those that block keep Drop from running; ask before the start of a migration, and again before
-// Relax. It sends only queries.
+// Relax. Where it can be told, Dependent.Fixes has the SQL that solves one, and the phase to run it in: PostgreSQL is asked to spell it on a temporary table, in a transaction that is rolled
+// back, under ACCESS SHARE on the table for that moment. Without the right to that, as on a standby, the list comes without.
 func Check(ctx context.Context, db *sqlx.DB, p expand.Any) ([]expand.Dependent, error) {
 	return expand.Dependents(ctx, db, p)
 }
@@ -213,6 +214,9 @@ func (w *work) logged(also func(ctx context.Context, tx *sqlx.Tx) error, e state
 // refuseDependents lists what would keep old from being dropped, before anything is taken from it.
 func (w *work) refuseDependents(ctx context.Context, q sqlx.QueryerContext) error {
 	list, err := catalog.Dependents(ctx, q, w.table, w.d)
+	if db, ok := q.(*sqlx.DB); ok && err == nil { // under the locks of the drop nobody waits for the SQL that mends
+		err = catalog.Fixes(ctx, db, w.table, w.d, list)
+	}
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@
 //
 // Apply adds the new column and the stamp, both nullable and without default, and the guard: triggers that bring a write which knows
 // only one of the columns into step. It is one transaction under ACCESS EXCLUSIVE for a moment. ApplyTwins, after the backfill, gives new what
-// old has: indexes, checks, foreign keys, comment, statistics target, grants. Both can be run again at any time; after Complete, Apply does nothing. Undo takes
+// old has: indexes, checks, foreign keys, statistics objects, comment, statistics target, grants (package contract has the whole list). Both can be run again at any time; after Complete, Apply does nothing. Undo takes
 // back what Apply did.
 //
 // # The reader's rule

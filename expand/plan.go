@@ -26,6 +26,9 @@ type Options = ddl.Options
 // Dependent is something in the database that names the old column and will not move to the new one by itself.
 type Dependent = catalog.Dependent
 
+// Fix is a piece of SQL that solves a dependent, and the phase to run it in.
+type Fix = catalog.Fix
+
 // Errors of Plan and Apply that callers branch on.
 var (
 	ErrNoTable  = catalog.ErrNoTable  // the table is not there
@@ -101,7 +104,8 @@ func Apply(ctx context.Context, db *sqlx.DB, p Any, o Options) error {
 }
 
 // Dependents lists what names the old column and does not move by itself: views, policies, foreign keys that point at it, function bodies and so on.
-// Ask before the start: those that block would keep the old column from being dropped at the end.
+// Ask before the start: those that block would keep the old column from being dropped at the end. Their Fixes say what to do about it: PostgreSQL spells them on a temporary table, which is
+// rolled back, under ACCESS SHARE on the table for that moment; on a standby, or without the right to temporary tables, there are none.
 func Dependents(ctx context.Context, db *sqlx.DB, p Any) ([]Dependent, error) {
 	if err := p.Err(); err != nil {
 		return nil, err
@@ -113,7 +117,11 @@ func Dependents(ctx context.Context, db *sqlx.DB, p Any) ([]Dependent, error) {
 	if err != nil {
 		return nil, err
 	}
-	return catalog.Dependents(ctx, db, t, p.Definition())
+	list, err := catalog.Dependents(ctx, db, t, p.Definition())
+	if err != nil {
+		return nil, err
+	}
+	return list, catalog.Fixes(ctx, db, t, p.Definition(), list)
 }
 
 func plan(ctx context.Context, db *sqlx.DB, p Any) ([]Step, error) {

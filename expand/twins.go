@@ -3,6 +3,7 @@ package expand
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jmoiron/sqlx"
@@ -15,7 +16,7 @@ import (
 	"github.com/tandem-go/tandem/internal/state"
 )
 
-// PlanTwins returns what new still lacks of old: every index (CONCURRENTLY), check and foreign key (NOT VALID, then validated), comment, storage, statistics target
+// PlanTwins returns what new still lacks of old: every index (CONCURRENTLY), check and foreign key (NOT VALID, then validated), statistics object, comment, storage, statistics target
 // and column grants, and ANALYZE at the end. The twins' names end in _tandem_ and six letters until contract.Apply with Drop gives them the names of old's.
 //
 // Of a column set there is nothing but ANALYZE: which indexes and constraints stand for those of old, only you know. Give each the name that the gate to Switch asks for, and it
@@ -45,7 +46,7 @@ func PlanTwins(ctx context.Context, db *sqlx.DB, p Any) ([]Step, error) {
 //	foreign key    SHARE ROW EXCLUSIVE      for a moment, to add it, on the referenced table too
 //	validation     SHARE UPDATE EXCLUSIVE   while it reads the table; of a foreign key also ROW SHARE on the referenced table
 //	storage        ACCESS EXCLUSIVE         for a moment, where old's storage or compression is not the type's own
-//	all the rest   SHARE UPDATE EXCLUSIVE   comment, statistics target, grants, ANALYZE
+//	all the rest   SHARE UPDATE EXCLUSIVE   statistics object, comment, statistics target, grants, ANALYZE
 //
 // SHARE UPDATE EXCLUSIVE blocks neither reads nor writes.
 func ApplyTwins(ctx context.Context, db *sqlx.DB, p Any, o Options) error {
@@ -96,7 +97,7 @@ func planTwins(ctx context.Context, db *sqlx.DB, d Definition) ([]Step, error) {
 		steps = append(steps, twinSteps(d.There(), w)...)
 	}
 	if d.Moved() {
-		return append(steps, analyze(d)), nil
+		return append(steps, analyze(d, nil)), nil
 	}
 	if !d.IsSet() {
 		attributes, err := catalog.Attributes(ctx, db, t, d.Old[0], d.New[0])
@@ -107,12 +108,16 @@ func planTwins(ctx context.Context, db *sqlx.DB, d Definition) ([]Step, error) {
 			steps = append(steps, Step{Name: "carry over comment, storage, statistics target and grants", Lock: attributesLock(attributes), SQL: attributes})
 		}
 	}
-	return append(steps, analyze(d)), nil
+	return append(steps, analyze(d, twins)), nil
 }
 
-func analyze(d Definition) Step {
-	return Step{Name: "analyze", Lock: "SHARE UPDATE EXCLUSIVE", Why: "the planner guesses 0.5 % of the rows for a column it knows nothing of",
+func analyze(d Definition, twins []catalog.Twin) Step {
+	s := Step{Name: "analyze", Lock: "SHARE UPDATE EXCLUSIVE", Why: "the planner guesses 0.5 % of the rows for a column it knows nothing of",
 		SQL: []string{"ANALYZE " + d.There().Table.SQL() + " (" + ident.List("", d.New) + ")"}}
+	if slices.ContainsFunc(twins, func(w catalog.Twin) bool { return w.Kind == "statistics object" }) { // it is filled where all its columns are analysed at once
+		s.SQL = []string{"ANALYZE " + d.There().Table.SQL()}
+	}
+	return s
 }
 
 // alone names what old of a column set has and new will not get by itself; "" for a pair of two columns.
@@ -169,6 +174,9 @@ func twinSteps(d Definition, w catalog.Twin) []Step {
 			s.SQL = append([]string{"DROP INDEX CONCURRENTLY IF EXISTS " + ident.Quote(d.Table.Schema) + "." + ident.Quote(w.Name)}, w.Create...)
 		}
 		return []Step{s}
+	}
+	if w.Kind == "statistics object" {
+		return []Step{{Name: "add " + name, Lock: "SHARE UPDATE EXCLUSIVE", SQL: w.Create}}
 	}
 	lock := map[string]string{"check": "ACCESS EXCLUSIVE", "unique constraint": "ACCESS EXCLUSIVE", "foreign key": "SHARE ROW EXCLUSIVE"}[w.Kind]
 	var steps []Step

@@ -17,7 +17,7 @@ func TestTwinsTakeTheirLocks(t *testing.T) {
 	b := newBed(t, `CREATE TABLE names (name text PRIMARY KEY);
 		CREATE TABLE users (id bigint PRIMARY KEY, a text CHECK (a <> '') REFERENCES names);
 		ALTER TABLE users ALTER a SET STATISTICS 7, ALTER a SET STORAGE EXTERNAL;
-		CREATE INDEX ON users (a)`, p)
+		CREATE INDEX ON users (a); CREATE STATISTICS both_of_it ON id, a FROM users`, p)
 	b.set(switchover.Migrate)
 	steps, err := expand.PlanTwins(b.ctx, b.db, p)
 	require.NoError(t, err)
@@ -38,7 +38,7 @@ func TestTwinsTakeTheirLocks(t *testing.T) {
 		require.NoError(t, tx.Commit())
 	}
 	require.Equal(t, []string{"build SHARE UPDATE EXCLUSIVE", "add ACCESS EXCLUSIVE", "validate SHARE UPDATE EXCLUSIVE",
-		"add SHARE ROW EXCLUSIVE", "validate SHARE UPDATE EXCLUSIVE", "carry ACCESS EXCLUSIVE", "analyze SHARE UPDATE EXCLUSIVE"}, said)
+		"add SHARE ROW EXCLUSIVE", "validate SHARE UPDATE EXCLUSIVE", "add SHARE UPDATE EXCLUSIVE", "carry ACCESS EXCLUSIVE", "analyze SHARE UPDATE EXCLUSIVE"}, said)
 }
 
 // While an index is built the log says how far it is, and names the session that it waits for.

@@ -82,12 +82,13 @@ func Unguarded(ctx context.Context, q sqlx.QueryerContext, t *Table, d pair.Defi
 	return "", nil
 }
 
-// Analyzed tells whether the planner has statistics of all the columns.
+// Analyzed tells whether the planner has statistics of all the columns, or is not to have them (SET STATISTICS 0).
 func Analyzed(ctx context.Context, q sqlx.QueryerContext, t *Table, columns []string) (bool, error) {
 	var n int
 	err := sqlx.GetContext(ctx, q, &n, `SELECT count(DISTINCT staattnum) FROM (SELECT a.attnum AS staattnum FROM pg_stats s
 		JOIN pg_attribute a ON a.attrelid = $1 AND a.attname = s.attname
-		WHERE s.schemaname = $2 AND s.tablename = $3 AND s.attname = ANY ($4)) x`, t.OID, t.Schema, t.Name, pq.Array(columns))
+		WHERE s.schemaname = $2 AND s.tablename = $3 AND s.attname = ANY ($4)
+		UNION ALL SELECT attnum FROM pg_attribute WHERE attrelid = $1 AND attname = ANY ($4) AND attstattarget = 0) x`, t.OID, t.Schema, t.Name, pq.Array(columns))
 	if err != nil {
 		return false, fmt.Errorf("statistics of %s: %w", t, pg.Cause(ctx, err))
 	}

@@ -119,7 +119,8 @@ var properties = []property{
 		FROM pg_constraint k WHERE k.conrelid = $1`},
 	{"referenced by", 0, `
 		SELECT concat_ws(' ', k.conrelid::regclass, quote_ident(k.conname), pg_get_constraintdef(k.oid), 'index ' || k.conindid::regclass::text,
-		       CASE WHEN NOT k.convalidated THEN 'not validated' END)
+		       CASE WHEN NOT k.convalidated THEN 'not validated' END,
+		       'comment ' || quote_literal(obj_description(k.oid, 'pg_constraint')))
 		FROM pg_constraint k WHERE k.confrelid = $1 AND k.contype = 'f'`},
 	{"trigger", 0, `
 		SELECT concat_ws(' ', pg_get_triggerdef(t.oid), 'enabled', t.tgenabled, 'comment ' || quote_literal(obj_description(t.oid, 'pg_trigger')))
@@ -130,17 +131,19 @@ var properties = []property{
 		       'comment ' || quote_literal(obj_description(p.oid, 'pg_policy')))
 		FROM pg_policy p WHERE p.polrelid = $1`},
 	{"statistics", 0, `
-		SELECT concat_ws(' ', pg_get_statisticsobjdef(s.oid), 'target ' || nullif(s.stxstattarget, -1),
+		SELECT concat_ws(' ', quote_ident(s.stxname), ` + statisticsBody + `, 'owner', pg_get_userbyid(s.stxowner), 'target ' || nullif(s.stxstattarget, -1),
 		       'comment ' || quote_literal(obj_description(s.oid, 'pg_statistic_ext')))
 		FROM pg_statistic_ext s WHERE s.stxrelid = $1`},
 	// those of the table itself, and those of views and other tables that read it
 	{"rule", 0, `
-		SELECT DISTINCT concat_ws(' ', r.ev_class::regclass, CASE WHEN r.rulename = '_RETURN' THEN pg_get_viewdef(r.ev_class) ELSE pg_get_ruledef(r.oid) END)
+		SELECT DISTINCT concat_ws(' ', r.ev_class::regclass, CASE WHEN r.rulename = '_RETURN' THEN pg_get_viewdef(r.ev_class) ELSE pg_get_ruledef(r.oid) END,
+		       'enabled ' || nullif(r.ev_enabled::text, 'O'), 'comment ' || quote_literal(obj_description(r.oid, 'pg_rewrite')))
 		FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
 		WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1`},
 	{"publication", 150_000, `
 		SELECT concat_ws(' ', quote_ident(p.pubname), (SELECT 'columns ' || string_agg(quote_ident(a.attname), ', ' ORDER BY a.attname)
-		       FROM pg_attribute a WHERE a.attrelid = r.prrelid AND a.attnum = ANY (r.prattrs::int2[])), 'where ' || pg_get_expr(r.prqual, r.prrelid))
+		       FROM pg_attribute a WHERE a.attrelid = r.prrelid AND a.attnum = ANY (r.prattrs::int2[])), 'where ' || pg_get_expr(r.prqual, r.prrelid),
+		       'comment ' || quote_literal(obj_description(p.oid, 'pg_publication')))
 		FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid WHERE r.prrelid = $1`},
 	{"sequence", 0, `
 		SELECT concat_ws(' ', s.seqrelid::regclass, CASE d.deptype WHEN 'i' THEN 'identity of' ELSE 'owned by' END, quote_ident(a.attname),

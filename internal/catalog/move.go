@@ -121,11 +121,12 @@ func movedTwins(ctx context.Context, tx *sqlx.Tx, t *Table, d pair.Definition) (
 		if !x.Mentions || x.Constraint == "x" {
 			continue
 		}
-		body, plain := movedBody(d, x.Body)
+		text, plain := movedBody(d, x.Body)
+		spelled := body{Body: text}
 		if plain && x.Constraint == "" {
-			w := indexTwin(d.There(), x, body, there)
+			w := indexTwin(d.There(), x, spelled, there)
 			w.Finish = w.Finish[:1] // the rest is of old's table
-			if !w.Ready && slices.ContainsFunc(there, func(o index) bool { return o.Valid && o.Unique == x.Unique && o.Body == body }) {
+			if !w.Ready && slices.ContainsFunc(there, func(o index) bool { return o.Valid && o.Unique == x.Unique && o.Body == text }) {
 				w.Ready, w.Finish = true, nil // made by hand, by another name
 			}
 			out = append(out, w)

@@ -77,7 +77,7 @@ func partitionDependents(ctx context.Context, q sqlx.QueryerContext, t *Table, d
 			continue
 		}
 		kind := map[bool]string{true: "unique constraint", false: "index"}[x.Constraint == "u"]
-		out = append(out, Dependent{kind, ident.Quote(x.Name), true, ByHand(kind, d, x.Name)})
+		out = append(out, Dependent{Kind: kind, Name: ident.Quote(x.Name), Blocks: true, Remedy: ByHand(kind, d, x.Name), OID: x.OID})
 	}
 	var constraints []constraint
 	if err := sqlx.SelectContext(ctx, q, &constraints, constraintsSQL, t.OID, numbers); err != nil {
@@ -88,9 +88,16 @@ func partitionDependents(ctx context.Context, q sqlx.QueryerContext, t *Table, d
 		if version >= 180000 || k.Kind != "f" || !k.Mentions || slices.ContainsFunc(constraints, func(other constraint) bool { return other.Name == twin }) {
 			continue
 		}
-		out = append(out, Dependent{"foreign key", ident.Quote(k.Name), true, ByHand("foreign key", d, k.Name)})
+		out = append(out, Dependent{Kind: "foreign key", Name: ident.Quote(k.Name), Blocks: true, Remedy: ByHand("foreign key", d, k.Name), OID: k.OID})
 	}
 	return out, nil
+}
+
+// handmade is why ApplyTwins does not make the twin of something on a partitioned table.
+var handmade = map[string]string{
+	"index":             "CREATE INDEX CONCURRENTLY does not work on a partitioned table; after the backfill ",
+	"unique constraint": "PostgreSQL cannot make one of an index on a partitioned table; after the backfill ",
+	"foreign key":       "before version 18 PostgreSQL adds none NOT VALID to a partitioned table; after the backfill ",
 }
 
 // ByHand says how the twin of something on a partitioned table is made.
@@ -98,11 +105,10 @@ func ByHand(kind string, d pair.Definition, name string) string {
 	twin := ident.Quote(TwinName(d, name))
 	switch kind {
 	case "index":
-		return fmt.Sprintf("CREATE INDEX CONCURRENTLY does not work on a partitioned table; after the backfill create %s ON ONLY the parent, build one on each partition CONCURRENTLY, and attach them", twin)
+		return handmade[kind] + fmt.Sprintf("create %s ON ONLY the parent, build one on each partition CONCURRENTLY, and attach them", twin)
 	case "unique constraint":
-		return fmt.Sprintf("PostgreSQL cannot make one of an index on a partitioned table; after the backfill ALTER TABLE %s ADD CONSTRAINT %s UNIQUE (...)", d.Table, twin)
+		return handmade[kind] + fmt.Sprintf("ALTER TABLE %s ADD CONSTRAINT %s UNIQUE (...)", d.Table, twin)
 	default:
-		return fmt.Sprintf("before version 18 PostgreSQL adds none NOT VALID to a partitioned table; after the backfill ALTER TABLE %s ADD CONSTRAINT %s FOREIGN KEY (...), "+
-			"which reads the table under SHARE ROW EXCLUSIVE", d.Table, twin)
+		return handmade[kind] + fmt.Sprintf("ALTER TABLE %s ADD CONSTRAINT %s FOREIGN KEY (...), which reads the table under SHARE ROW EXCLUSIVE", d.Table, twin)
 	}
 }

@@ -167,7 +167,8 @@ func (t *Table) Fits(d pair.Definition) error {
 			return fmt.Errorf("table %s, column %s: %w: it is part of the primary key", t, ident.Quote(name), ErrRefused)
 		}
 		if t.Column(name).Identity != "" {
-			return fmt.Errorf("table %s, column %s: %w: an identity column", t, ident.Quote(name), ErrRefused)
+			return fmt.Errorf("table %s, column %s: %w: an identity column: make it a plain one first (ALTER COLUMN %s DROP IDENTITY, then SET DEFAULT nextval of a sequence that it owns), and one again at the end",
+				t, ident.Quote(name), ErrRefused, ident.Quote(name))
 		}
 	}
 	return t.fitsKey(d)

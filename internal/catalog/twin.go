@@ -20,7 +20,7 @@ const LockTimeout = 2 * time.Second
 
 // Twin is an index or constraint of old together with its counterpart on new.
 type Twin struct {
-	Kind     string   // index, unique constraint, check, foreign key
+	Kind     string   // index, unique constraint, check, foreign key, statistics object
 	Of       string   // the name of old's
 	Name     string   // the name of new's until old is dropped
 	Ready    bool     // there and valid
@@ -30,11 +30,12 @@ type Twin struct {
 }
 
 type index struct {
-	Name       string         `db:"name"`
-	Unique     bool           `db:"is_unique"`
-	Valid      bool           `db:"is_valid"`
-	Mentions   bool           `db:"mentions"`
-	Body       string         `db:"body"`
+	Name     string `db:"name"`
+	Unique   bool   `db:"is_unique"`
+	Valid    bool   `db:"is_valid"`
+	Mentions bool   `db:"mentions"`
+	body
+	Space      string         `db:"space"`           // its tablespace; '': the database's
 	Constraint string         `db:"constraint_kind"` // '', u, x
 	Deferrable string         `db:"deferrable"`
 	Extras     pq.StringArray `db:"extras"`
@@ -52,12 +53,14 @@ const indexExtras = `ARRAY(
 	UNION ALL
 	SELECT format('ALTER TABLE %I.%I CLUSTER ON %I', n.nspname, c.relname, x.relname) WHERE i.indisclustered)`
 
+const indexSpace = `coalesce((SELECT spcname FROM pg_tablespace WHERE oid = x.reltablespace), '')`
+
 // mentions: key or included column, or through an expression or predicate, which pg_depend knows.
 const indexesSQL = `
-	SELECT x.relname AS name, i.indisunique AS is_unique, i.indisvalid AS is_valid, ` + indexBody + ` AS body,
+	SELECT i.indexrelid::bigint AS oid, x.relname AS name, i.indisunique AS is_unique, i.indisvalid AS is_valid, ` + indexBody + ` AS body, ` + indexPredicate + ` AS predicate, ` + indexSpace + ` AS space,
 	       i.indkey::int2[] && $2::int2[] OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
 	         AND d.refobjid = i.indrelid AND d.refobjsubid = ANY ($2::int4[])) AS mentions,
-	       coalesce(k.contype::text, '') AS constraint_kind,
+	       CASE WHEN i.indisexclusion THEN 'x' ELSE coalesce(k.contype::text, '') END AS constraint_kind, -- a unique constraint WITHOUT OVERLAPS too
 	       CASE WHEN k.condeferred THEN ' DEFERRABLE INITIALLY DEFERRED' WHEN k.condeferrable THEN ' DEFERRABLE' ELSE '' END AS deferrable,
 	       ` + indexExtras + ` AS extras
 	FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class c ON c.oid = i.indrelid
@@ -66,6 +69,7 @@ const indexesSQL = `
 	WHERE i.indrelid = $1 ORDER BY x.relname`
 
 type constraint struct {
+	OID      int64  `db:"oid"`
 	Name     string `db:"name"`
 	Kind     string `db:"kind"` // c, f
 	Valid    bool   `db:"is_valid"`
@@ -76,14 +80,14 @@ type constraint struct {
 }
 
 const constraintsSQL = `
-	SELECT k.conname AS name, k.contype::text AS kind, k.convalidated AS is_valid, k.conkey && $2::int2[] AS mentions,
+	SELECT k.oid::bigint AS oid, k.conname AS name, k.contype::text AS kind, k.convalidated AS is_valid, k.conkey && $2::int2[] AS mentions,
 	       pg_get_constraintdef(k.oid) AS body,
 	       coalesce(obj_description(k.oid, 'pg_constraint'), '') AS comment,
 	       (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY u.place) FROM unnest(k.conkey) WITH ORDINALITY u(num, place)
 	        JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num) AS columns
 	FROM pg_constraint k WHERE k.conrelid = $1 AND k.contype IN ('c', 'f') ORDER BY k.conname`
 
-// Twins lists the indexes, checks and foreign keys of old, and for each the twin on new. Of a column set they have no Create: what stands for them on new only the application
+// Twins lists the indexes, checks, foreign keys and statistics objects of old, and for each the twin on new. Of a column set they have no Create: what stands for them on new only the application
 // knows, and it counts if it has the twin's name. A unique constraint is there twice, as index and as constraint: only
 // the constraint can be deferrable, and as long as both columns live new must be as lenient as old. It changes nothing: what TwinsIn makes is rolled back.
 func Twins(ctx context.Context, db *sqlx.DB, t *Table, d pair.Definition) ([]Twin, error) {
@@ -124,12 +128,16 @@ func TwinsIn(ctx context.Context, tx *sqlx.Tx, t *Table, d pair.Definition) ([]T
 	if d.IsSet() {
 		return stands(d, indexes, constraints), nil
 	}
+	var objects []statistics
+	if err := tx.SelectContext(ctx, &objects, statisticsSQL, t.OID, numbers); err != nil {
+		return nil, err
+	}
 	var out []Twin
 	for _, x := range indexes {
 		if !x.Mentions || x.Constraint == "x" {
 			continue
 		}
-		w := indexTwin(d, x, s.index[x.Body], indexes)
+		w := indexTwin(d, x, s.of("index", x.Body), indexes)
 		out = append(out, w)
 		if x.Constraint == "u" {
 			out = append(out, uniqueTwin(d, x, indexes, w.Ready))
@@ -140,19 +148,28 @@ func TwinsIn(ctx context.Context, tx *sqlx.Tx, t *Table, d pair.Definition) ([]T
 			out = append(out, constraintTwin(d, k, s, constraints))
 		}
 	}
-	return out, nil
+	for _, o := range objects {
+		if o.Mentions {
+			out = append(out, statisticsTwin(d, o, s.of("statistics", o.Body).Body, objects))
+		}
+	}
+	kids, err := children(ctx, tx, t)
+	for i := range out {
+		out[i].Finish = append(out[i].Finish, takeNames(out[i], kids)...)
+	}
+	return out, err
 }
 
-func indexTwin(d pair.Definition, x index, body string, all []index) Twin {
+func indexTwin(d pair.Definition, x index, spelled body, all []index) Twin {
 	w := Twin{Kind: "index", Of: x.Name, Name: TwinName(d, x.Name)}
 	for _, other := range all {
 		if other.Name == w.Name {
-			w.Ready = other.Valid && other.Unique == x.Unique && other.Body == body
+			w.Ready = other.Valid && other.Unique == x.Unique && other.Body == spelled.Body && other.Space == x.Space
 			w.Leftover = !w.Ready
 		}
 	}
 	unique := map[bool]string{true: "UNIQUE ", false: ""}[x.Unique]
-	w.Create = []string{fmt.Sprintf("CREATE %sINDEX CONCURRENTLY %s ON %s %s", unique, ident.Quote(w.Name), d.Table.SQL(), body)}
+	w.Create = []string{fmt.Sprintf("CREATE %sINDEX CONCURRENTLY %s ON %s %s", unique, ident.Quote(w.Name), d.Table.SQL(), spelled.placed(x.Space))}
 	if x.Constraint == "" { // else the constraint takes its index along
 		w.Finish = append([]string{fmt.Sprintf("ALTER INDEX %s.%s RENAME TO %s", ident.Quote(d.Table.Schema), ident.Quote(w.Name), ident.Quote(x.Name))}, x.Extras...)
 	}
@@ -175,7 +192,7 @@ func uniqueTwin(d pair.Definition, x index, all []index, indexReady bool) Twin {
 
 func constraintTwin(d pair.Definition, k constraint, s Spelling, all []constraint) Twin {
 	w := Twin{Kind: k.kind(), Of: k.Name, Name: TwinName(d, k.Name)}
-	body := s.check[strings.TrimSuffix(k.Body, " NOT VALID")]
+	body := s.of("check", strings.TrimSuffix(k.Body, " NOT VALID")).Body
 	if k.Kind == "f" {
 		body = foreignKeyBody(d, k)
 	}
@@ -208,16 +225,27 @@ func (k constraint) commentSQL(t ident.Table) []string {
 	return []string{fmt.Sprintf("COMMENT ON CONSTRAINT %s ON %s IS %s", ident.Quote(k.Name), t.SQL(), ident.Literal(k.Comment))}
 }
 
-// foreignKeyBody exchanges the columns in FOREIGN KEY (a, b) REFERENCES ..., and in the list of ON DELETE SET NULL (a), which version 15 brought.
+// foreignKeyBody exchanges the columns in FOREIGN KEY (a, PERIOD b) REFERENCES ..., and in the list of ON DELETE SET NULL (a), which version 15 brought.
 func foreignKeyBody(d pair.Definition, k constraint) string {
-	rest := strings.TrimPrefix(k.Body, "FOREIGN KEY ("+k.Columns+")")
+	columns := exchange(d, k.Columns)
+	rest, ok := strings.CutPrefix(k.Body, "FOREIGN KEY ("+k.Columns+")")
+	if !ok {
+		rest = strings.TrimPrefix(k.Body, "FOREIGN KEY ("+withPeriod(k.Columns)+")")
+		columns = withPeriod(columns)
+	}
 	for _, action := range []string{" ON DELETE SET NULL (", " ON DELETE SET DEFAULT ("} {
 		if before, after, ok := strings.Cut(rest, action); ok {
 			list, end, _ := strings.Cut(after, ")")
 			rest = before + action + exchange(d, list) + ")" + end
 		}
 	}
-	return "FOREIGN KEY (" + exchange(d, k.Columns) + ")" + rest
+	return "FOREIGN KEY (" + columns + ")" + rest
+}
+
+// withPeriod is a list whose last column is the period of a temporal foreign key.
+func withPeriod(list string) string {
+	at := strings.LastIndex(list, ", ") + len(", ")
+	return list[:at] + "PERIOD " + list[at:]
 }
 
 // exchange puts new for old in a list of quoted names.

@@ -23,7 +23,7 @@ type Taken struct {
 }
 
 const takenSQL = `
-	SELECT x.relname AS name, pg_get_indexdef(i.indexrelid) AS def, k.conname AS constraint_name,
+	SELECT x.relname AS name, coalesce(pg_get_constraintdef(k.oid), '') AS constraint_body, ` + indexBody + ` AS body, ` + indexPredicate + ` AS predicate, ` + indexSpace + ` AS space, k.conname AS constraint_name,
 	       CASE WHEN k.condeferred THEN ' DEFERRABLE INITIALLY DEFERRED' WHEN k.condeferrable THEN ' DEFERRABLE' ELSE '' END AS deferrable,
 	       ` + indexExtras + ` AS extras
 	FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -36,9 +36,11 @@ const takenSQL = `
 // Uniques lists the unique indexes of old.
 func Uniques(ctx context.Context, q sqlx.QueryerContext, t *Table, d pair.Definition) ([]Taken, error) {
 	var rows []struct {
-		Name       string         `db:"name"`
-		Def        string         `db:"def"`
+		Name string `db:"name"`
+		body
+		Space      string         `db:"space"`
 		Constraint *string        `db:"constraint_name"`
+		Whole      string         `db:"constraint_body"`
 		Deferrable string         `db:"deferrable"`
 		Extras     pq.StringArray `db:"extras"`
 	}
@@ -50,11 +52,17 @@ func Uniques(ctx context.Context, q sqlx.QueryerContext, t *Table, d pair.Defini
 		index := ident.Quote(t.Schema) + "." + ident.Quote(r.Name)
 		u := Taken{Kind: "index", Name: r.Name, Drop: "DROP INDEX " + index, Rebuild: []string{
 			"DROP INDEX CONCURRENTLY IF EXISTS " + index,
-			strings.Replace(r.Def, "CREATE UNIQUE INDEX ", "CREATE UNIQUE INDEX CONCURRENTLY ", 1)}}
+			"CREATE UNIQUE INDEX CONCURRENTLY " + ident.Quote(r.Name) + " ON " + t.SQL() + " " + r.placed(r.Space)}}
 		if r.Constraint != nil {
 			u.Kind = "unique constraint"
 			u.Drop = "ALTER TABLE " + t.SQL() + " DROP CONSTRAINT " + ident.Quote(*r.Constraint)
 			u.Restore = append(u.Restore, "ALTER TABLE "+t.SQL()+" ADD CONSTRAINT "+ident.Quote(*r.Constraint)+" UNIQUE USING INDEX "+ident.Quote(r.Name)+r.Deferrable)
+		}
+		if t.Partitioned { // neither CONCURRENTLY nor USING INDEX works there: it is built while writers wait
+			u.Rebuild, u.Restore = nil, []string{"CREATE UNIQUE INDEX " + ident.Quote(r.Name) + " ON " + t.SQL() + " " + r.placed(r.Space)}
+			if r.Constraint != nil {
+				u.Restore[0] = "ALTER TABLE " + t.SQL() + " ADD CONSTRAINT " + ident.Quote(*r.Constraint) + " " + r.Whole
+			}
 		}
 		u.Restore = append(u.Restore, r.Extras...)
 		out = append(out, u)
@@ -68,6 +76,10 @@ func Rules(ctx context.Context, q sqlx.QueryerContext, t *Table, d pair.Definiti
 	if err := sqlx.SelectContext(ctx, q, &rows, constraintsSQL, t.OID, pq.Array(t.numbers(d.Old))); err != nil {
 		return nil, fmt.Errorf("constraints of %s: %w", t, pg.Cause(ctx, err))
 	}
+	var old bool // before version 18 PostgreSQL adds no foreign key NOT VALID to a partitioned table
+	if err := sqlx.GetContext(ctx, q, &old, `SELECT current_setting('server_version_num')::int < 180000`); err != nil {
+		return nil, fmt.Errorf("constraints of %s: %w", t, pg.Cause(ctx, err))
+	}
 	var out []Taken
 	for _, k := range rows {
 		if !k.Mentions {
@@ -76,22 +88,14 @@ func Rules(ctx context.Context, q sqlx.QueryerContext, t *Table, d pair.Definiti
 		alter, name := "ALTER TABLE "+t.SQL(), ident.Quote(k.Name)
 		r := Taken{Kind: k.kind(), Name: k.Name, Drop: alter + " DROP CONSTRAINT " + name,
 			Restore: []string{alter + " ADD CONSTRAINT " + name + " " + strings.TrimSuffix(k.Body, " NOT VALID") + " NOT VALID"}}
-		if k.Valid {
+		switch {
+		case old && t.Partitioned && k.Kind == "f":
+			r.Restore = []string{alter + " ADD CONSTRAINT " + name + " " + k.Body}
+		case k.Valid:
 			r.Restore = append(r.Restore, alter+" VALIDATE CONSTRAINT "+name)
 		}
 		r.Restore = append(r.Restore, k.commentSQL(t.Table)...)
 		out = append(out, r)
 	}
 	return out, nil
-}
-
-// NotNullName is the name of a column's NOT NULL constraint, from PostgreSQL 18 on; empty before.
-func NotNullName(ctx context.Context, q sqlx.QueryerContext, t *Table, column string) (string, error) {
-	var names []string
-	err := sqlx.SelectContext(ctx, q, &names, `SELECT conname FROM pg_constraint WHERE conrelid = $1 AND contype = 'n' AND conkey = $2::int2[]`,
-		t.OID, pq.Array(t.numbers([]string{column})))
-	if err != nil {
-		return "", fmt.Errorf("NOT NULL of %s.%s: %w", t, ident.Quote(column), pg.Cause(ctx, err))
-	}
-	return strings.Join(names, ""), nil
 }

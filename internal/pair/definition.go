@@ -51,6 +51,9 @@ func StampName(column string) string { return ident.Derive("", column, "_stamp")
 // IsSet tells whether either side is more than one column: then nothing says which of old's indexes and constraints belong to which new column.
 func (d Definition) IsSet() bool { return len(d.Old) > 1 || len(d.New) > 1 }
 
+// Carries tells whether new takes over by itself what old has in the catalog: one column gives way to one of the same table.
+func (d Definition) Carries() bool { return !d.IsSet() && !d.Moved() && !d.Replaces() }
+
 // HasForward tells whether SQL can turn old into new.
 func (d Definition) HasForward() bool { return len(d.Forward) > 0 }
 

@@ -40,6 +40,8 @@ type Migration struct {
 type Relaxed struct {
 	NotNull bool       `json:"not_null,omitempty"` // old was NOT NULL; new becomes so
 	Name    string     `json:"name,omitempty"`     // of that constraint, from PostgreSQL 18 on
+	Kind    string     `json:"kind,omitempty"`     // what is said behind it: NO INHERIT, NOT VALID
+	Comment string     `json:"comment,omitempty"`  // on it
 	Default string     `json:"default,omitempty"`  // old's default; new gets it
 	Restore []ddl.Step `json:"restore,omitempty"`  // gives it all back to old, in this order
 	Finish  []string   `json:"finish,omitempty"`   // SQL after the drop: twins of dropped constraints take their names
