@@ -18,6 +18,9 @@ type window struct {
 	bad       []badRow
 }
 
+// readShare is how much shorter a statement that reads ahead is: it is a snapshot, and what one stripe leaves dead must be older than any before the next can have its room.
+const readShare = 5
+
 // readTime bounds how long a window is read: one that converts slowly is short.
 const readTime = 2 * time.Second
 
@@ -129,7 +132,7 @@ func (r *reader) read(ctx context.Context, k *task, where string, most int) (b *
 // learn takes what a statement has shown for the next.
 func (r *reader) learn(rows int, blocks int64, took time.Duration) {
 	r.density = float64(rows) / float64(blocks)
-	r.size.took(float64(rows), took, r.target())
+	r.size.took(float64(rows), took, max(r.target()/readShare, minTarget))
 }
 
 // giveWay rests after a statement that took so long, and stands still while that is asked for: one statement at most follows.
