@@ -1,7 +1,5 @@
 package backfill
 
-import "strings"
-
 // batch are rows to be copied by their keys.
 type batch struct {
 	rows []*row
@@ -89,12 +87,12 @@ const null = "NULL"
 // quoted appends an element of an array with this text.
 func quoted(out []byte, text string) []byte {
 	out = append(out, '"')
-	for {
-		i := strings.IndexAny(text, `"\`)
-		if i < 0 {
-			return append(append(out, text...), '"')
+	from := 0
+	for i := range len(text) {
+		if c := text[i]; c == '"' || c == '\\' {
+			out = append(append(out, text[from:i]...), '\\')
+			from = i
 		}
-		out = append(append(out, text[:i]...), '\\', text[i])
-		text = text[i+1:]
 	}
+	return append(append(out, text[from:]...), '"')
 }
