@@ -150,7 +150,7 @@ func TestRefusalListsEverything(t *testing.T) {
 		names = append(names, g.Name)
 		require.ErrorContains(t, err, "\n  "+g.String())
 	}
-	require.Equal(t, []string{"guard", "backfill", "verify", "dirty", "bad-rows", "twins", "twins", "statistics", "members"}, names)
+	require.Equal(t, []string{"guard", "backfill", "verify", "dirty", "bad-rows", "twins", "twins", "twins", "twins", "statistics", "members"}, names)
 	require.ErrorContains(t, err, "advance users.full_name: users.full_name from Migrate to Switch is refused:")
 	after := b.migration()
 	require.Equal(t, before.Epoch, after.Epoch)
