@@ -108,9 +108,9 @@ func TestProgressOfKeysOfAllKinds(t *testing.T) {
 				require.NoError(t, err)
 				require.EqualValues(t, 40_000, res.Rows)
 				b.plausible(seen, 40_000)
-				half := seen[len(seen)/2].Fraction()
-				require.Greater(t, half, 0.3)
-				require.Less(t, half, 0.7)
+				half := seen[len(seen)/2].Fraction() // not exactly, for statements grow and shrink
+				require.Greater(t, half, 0.1)
+				require.Less(t, half, 0.9)
 			})
 		}
 	}
