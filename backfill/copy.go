@@ -61,19 +61,20 @@ func (w *worker) copyInGo(ctx context.Context, s slice) (done statement, err err
 }
 
 // readNow reads a slice while the worker shows that it lives: conversions may take long.
-func (w *worker) readNow(ctx context.Context, s slice) (b *batch, err error) {
+func (w *worker) readNow(ctx context.Context, s slice) (*batch, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done, k, where := make(chan struct{}), w.task, s.where+w.task.except(w.aside)
+	var read *batch // by a goroutine that may outlast this call
 	var failed error
 	go func() {
 		defer close(done)
-		b, failed = k.readUpTo(ctx, w.db, batchBytes, k.readSQL(where), s.args...)
+		read, failed = k.readUpTo(ctx, w.db, batchBytes, k.readSQL(where), s.args...)
 	}()
 	if err := w.await(ctx, done); err != nil {
 		return nil, err
 	}
-	return b, failed
+	return read, failed
 }
 
 // await waits for what is read, keeps the range meanwhile, and hears what is asked.
