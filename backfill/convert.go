@@ -38,6 +38,9 @@ func (k *task) element(column int, target any) (string, error) {
 	case nil:
 		return null, nil
 	case string:
+		if n := len(v) + strings.Count(v, `"`) + strings.Count(v, `\`); n > maxMessage {
+			return "", errTooLarge{n} // before it is copied
+		}
 		return string(quoted(nil, v)), nil
 	case int64:
 		return strconv.FormatInt(v, 10), nil
