@@ -113,7 +113,7 @@ func TestAcceptedRows(t *testing.T) {
 	require.NoError(t, contract.Apply(b.ctx, b.db, b.pair, contract.Finish, contract.Options{}))
 
 	require.Contains(t, b.gates(switchover.Complete)["accepted"], "loses the old value of 2 accepted bad rows (counted to 1000), which have no other: keys [3], [4]")
-	require.Len(t, b.gates(switchover.Complete), 1)
+	require.Eventually(t, func() bool { return len(b.gates(switchover.Complete)) == 1 }, waitTime, pollTime, "once the member has acknowledged Contract")
 	require.NoError(t, amounts.Update(b.ctx, &amount{4, 44}))
 	require.Contains(t, b.gates(switchover.Complete)["accepted"], "of 1 accepted bad rows (counted to 1000), which have no other: keys [3]")
 	drop := contract.Options{Gates: hasty}
