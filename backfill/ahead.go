@@ -88,13 +88,13 @@ type reader struct {
 // window reads and converts the rows of some blocks, in statements that take as long as they shall. What takes too much memory or time ends it early.
 func (r *reader) window(ctx context.Context, k *task, low, high int64, stripes int) (*window, error) {
 	win := &window{low: low, high: high, stripes: stripes, parts: make([][]*row, stripes)}
-	began, size := time.Now(), 0
+	began, size, most := time.Now(), 0, high-low // most: blocks of a statement
 	var last time.Duration
 	for at := low; at < win.high; {
 		if err := r.giveWay(ctx, last); err != nil {
 			return nil, err
 		}
-		to := min(at+max(int64(float64(r.size.rows())/max(r.density, 0.01)), 1), win.high)
+		to := min(at+max(min(int64(float64(r.size.rows())/max(r.density, 0.01)), most), 1), win.high)
 		b, took, err := r.read(ctx, k, inBlocks(at, to)+k.scope, batchBytes-size)
 		switch {
 		case err != nil:
@@ -105,7 +105,7 @@ func (r *reader) window(ctx context.Context, k *task, low, high int64, stripes i
 		case b.cut && to-at == 1:
 			return &window{low: low, high: to, stripes: 1}, nil
 		case b.cut:
-			r.size.size = max(float64(b.len()/4), 1)
+			most = (to - at) / 4
 			continue
 		}
 		last = took

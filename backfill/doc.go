@@ -25,7 +25,7 @@
 // # Conversions in Go
 //
 // A window's rows are read once for all its stripes and converted on all processors (GOMAXPROCS), so Forward must be fit for use by many goroutines, while the window before is written: each worker has a second
-// connection for that. Statements that read have the same Target, and rows, of their own. Some 12 MiB of rows are read at a time, so that wide rows, or conversions that take long, make short windows; of rows of many
+// connection for that. Statements that read take a fifth of Target: each is a snapshot, and keeps what died since from making room. Some 12 MiB of rows are read at a time, so that wide rows, or conversions that take long, make short windows; of rows of many
 // megabytes one alone is. By keys, that is in small tables, with Stripes: 1 and with OrderDesc, each statement's rows are read and converted before they are written.
 //
 // A conversion that does not return for Options.ConvertTimeout ends the run with ErrStuck, which names the row. While it lasts its worker keeps the range and hears what is asked, but a goroutine cannot be ended.

@@ -41,7 +41,7 @@ func newOrder(forced int, hinders string, o Options) *order {
 }
 
 const (
-	// With 8 stripes the heap of a table of 60 rows a page grows by 35 %, with 16 by 27 % and with 4 by 46 % (BenchmarkBackfill, PostgreSQL 15); each reads every page once more.
+	// Each more has fewer rows leave their page, and reads every page once more: BenchmarkBackfill with -stripes compares.
 	usualStripes = 8
 	usualDensity = 50   // rows to do on a page, before any was seen
 	probeBlocks  = 16   // of the first window, which finds out whether pages have room

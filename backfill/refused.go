@@ -32,7 +32,7 @@ func (w *worker) halve(ctx context.Context, s slice) error {
 	for cut := true; cut; {
 		var b *batch
 		err := w.retry(ctx, func(ctx context.Context) (err error) {
-			b, err = w.task.readUpTo(ctx, w.db, batchBytes, w.task.readSQL(s.where+w.task.except(w.aside)), s.args...)
+			b, err = w.readNow(ctx, s)
 			return err
 		})
 		if err != nil {

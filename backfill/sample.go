@@ -64,7 +64,7 @@ func (r *runner) sample(ctx context.Context, relation string, low, high int64) (
 			args = append(b.keys(len(k.types)), b.values(len(k.source), len(k.target))...)
 			s.read = time.Since(began).Seconds()
 		}
-		return pg.InTx(ctx, r.db, pg.Settings{LockTimeout: lockTimeout, AsyncCommit: true}, func(ctx context.Context, tx *sqlx.Tx) error {
+		return pg.InTx(ctx, r.db, pg.Settings{LockTimeout: lockTimeout, AsyncCommit: true, Lookups: k.exprs == nil}, func(ctx context.Context, tx *sqlx.Tx) error {
 			return s.copy(ctx, tx, text, args)
 		})
 	})

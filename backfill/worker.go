@@ -23,7 +23,7 @@ type worker struct {
 	before state.Updates // as the transaction under way began
 	said   string        // why it rests, as the range says
 	last   statement     // of this range or of the one before: a range of one statement does not spare the rest after it
-	aside  [][]string    // keys of rows of the present slice that the server refused
+	aside  [][]string    // keys of rows of the present slice that were set aside, while it is done in parts
 	do     func(ctx context.Context, s slice) (statement, error)
 
 	// of a conversion in Go:
